@@ -1,0 +1,53 @@
+/*
+ * digest.h - SHA-256, HMAC-SHA-256, CRC-free: one wrapper around OpenSSL's EVP. Hex, base64,
+ *            random bytes and UUIDs live here too.
+ */
+#ifndef BASE_DIGEST_H
+#define BASE_DIGEST_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+enum {
+	DIGEST_SIZE = 32,
+	DIGEST_HEX_SIZE = 65,  /* 64 hex digits and a NUL */
+	DIGEST_TEXT_SIZE = 72, /* "sha256:", 64 hex digits and a NUL */
+	UUID_TEXT_SIZE = 37,
+};
+
+struct digest {
+	unsigned char bytes[DIGEST_SIZE];
+};
+
+struct hasher; /* SHA-256 over bytes that arrive in pieces */
+struct hasher *hasher_new(void) must_use;
+void hasher_add(struct hasher *hasher, const void *bytes, size_t size);
+struct digest hasher_finish(struct hasher *hasher); /* may be called once; then only free */
+void hasher_free(struct hasher **hasher);
+
+struct digest digest_of(const void *bytes, size_t size);
+struct digest digest_of_str(struct str piece);
+bool digest_of_file(const char *path, struct digest *out_digest, int64_t *out_size_bytes,
+	struct error *err) must_use;
+struct digest hmac_sha256(const void *key, size_t key_size, const void *bytes, size_t size);
+
+bool digest_equal(const struct digest *a, const struct digest *b); /* in constant time */
+bool digest_is_zero(const struct digest *digest);
+void digest_to_hex(const struct digest *digest, char out[DIGEST_HEX_SIZE]);
+void digest_to_text(const struct digest *digest, char out[DIGEST_TEXT_SIZE]); /* "sha256:…" */
+/* Accepts exactly "sha256:" and 64 lower-case hex digits. */
+bool digest_parse(struct str text, struct digest *out_digest) must_use;
+
+void hex_append(struct buf *out, const void *bytes, size_t size);
+void base64_append(struct buf *out, const void *bytes, size_t size);
+bool base64_decode(struct str text, struct buf *out) must_use; /* standard alphabet, padded */
+/* RFC 3986 unreserved characters stay, the rest becomes %XX; '/' stays when keep_slash. */
+void percent_append(struct buf *out, struct str text, bool keep_slash);
+bool percent_decode(struct str text, bool plus_is_space, struct buf *out) must_use;
+
+void random_bytes(void *out, size_t size);
+void uuid_new(char out[UUID_TEXT_SIZE]);   /* version 4 */
+void random_hex(char *out, size_t digits); /* digits hex digits and a NUL */
+bool bytes_equal_constant_time(const void *a, const void *b, size_t size);
+
+#endif

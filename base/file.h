@@ -1,0 +1,70 @@
+/*
+ * file.h - files and folders: whole reads with a limit, writes that are whole or not at all.
+ *
+ * Errors name the path and the system's reason.
+ */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+#include <sys/types.h>
+
+/* A descriptor that closes itself: scoped(descriptor_close) int fd = -1; */
+void descriptor_close(int *fd);
+
+/* Appends the whole file to out. ERROR_LIMIT beyond limit_bytes (checked while reading). */
+bool file_read(const char *path, size_t limit_bytes, struct buf *out, struct error *err) must_use;
+
+/* Replaces path by content in one step: a temporary file beside it, fsync when durable, rename. */
+bool file_write(const char *path, struct str content, mode_t mode, bool durable, struct error *err)
+	must_use;
+
+/* Writes all bytes to fd, retrying short writes and EINTR. what is for errors. */
+bool descriptor_write_all(int fd, const void *bytes, size_t size, const char *what,
+	struct error *err) must_use;
+
+bool file_exists(const char *path); /* any kind; does not follow the last link */
+bool file_is_folder(const char *path);
+bool file_size(const char *path, int64_t *out_size_bytes, struct error *err) must_use;
+/* Copies contents and permission bits; uses reflink or copy_file_range where it can. */
+bool file_copy(const char *from, const char *to, struct error *err) must_use;
+bool file_remove(const char *path, struct error *err) must_use; /* missing is fine */
+
+bool folder_make(const char *path, mode_t mode, struct error *err)
+	must_use; /* with parents; existing is fine */
+/* Removes everything below and the folder itself; never follows links, never leaves the file
+ * system. Missing is fine. */
+bool folder_remove(const char *path, struct error *err) must_use;
+/* Names in the folder without "." and "..", sorted bytewise. */
+bool folder_list(const char *path, struct strings *out_names, struct error *err) must_use;
+/* Makes a private folder (0700) "<parent>/<prefix>XXXXXX"; *out_path is owned. parent NULL is
+ * $TMPDIR or /tmp. */
+bool folder_make_temporary(const char *parent, const char *prefix, char **out_path,
+	struct error *err) must_use;
+
+/* Calls visit for every entry below root, parents first, names sorted bytewise; relative is the
+ * path below root. Does not follow links. visit returning false stops the walk with its error. */
+struct stat;
+bool folder_walk(const char *root,
+	bool (*visit)(void *context, const char *relative, const struct stat *status,
+		struct error *err),
+	void *context, struct error *err) must_use;
+
+/* A file that appears whole under its name at commit, or never. */
+struct new_file {
+	int fd;          /* open for writing between create and commit/discard; 0 when all-zero */
+	char *path;      /* owned: the final name */
+	char *temporary; /* owned */
+};
+bool new_file_create(struct new_file *file, const char *path, mode_t mode, struct error *err)
+	must_use;
+bool new_file_commit(struct new_file *file, bool durable, struct error *err) must_use;
+void new_file_discard(struct new_file *file); /* nothing left to do after commit */
+
+/* An exclusive lock on a file (made when missing), held until descriptor_close(fd).
+ * wait false: ERROR_CONFLICT when another process holds it. */
+bool file_lock(const char *path, bool wait, int *out_fd, struct error *err) must_use;
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * http_server.h - an HTTP/1.1 server on our own loop (libmicrohttpd with MHD_USE_EPOLL and no
+ *                 thread of its own), behind a gate that refuses smuggled requests.
+ *
+ * A request is handed to the handler when its headers are in and, unless it asks for a stream, its
+ * whole body. The handler answers at once with http_answer_*(), or keeps the exchange and answers
+ * later (the connection is suspended meanwhile).
+ *
+ *     headers in -> gate (base/http_gate.h) -> begin() may take the body as a stream -> handle()
+ *
+ * Ownership  an exchange is the server's; it ends when answered. `closed` tells a keeper that the
+ *            client went away before the answer.
+ * Limits     headers 32 KiB, body_limit_bytes, connection_limit, idle_timeout_s.
+ */
+#ifndef BASE_HTTP_SERVER_H
+#define BASE_HTTP_SERVER_H
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/loop.h"
+
+struct http_server;
+struct http_exchange; /* one request and its answer */
+
+/* A sink for a request body that is too large for memory. */
+struct http_body_sink {
+	bool (*take)(void *self, const void *bytes, size_t size, struct error *err);
+	void *self;
+};
+
+struct http_server_options {
+	const char *host;          /* NULL: 127.0.0.1; "0.0.0.0" for all */
+	int port;                  /* 0: any free one, see http_server_port() */
+	size_t body_limit_bytes;   /* of bodies kept in memory; 0: 4 MiB; beyond: 413 */
+	unsigned connection_limit; /* 0: 1024 */
+	unsigned idle_timeout_s;   /* 0: 75 */
+	/* Headers are in. To stream the body set *sink and return; otherwise leave it. May answer
+	 * right away, then the body is not read. NULL: nothing is streamed. */
+	void (*begin)(void *context, struct http_exchange *exchange, struct http_body_sink *sink);
+	/* The request is complete. Must answer or keep the exchange. */
+	void (*handle)(void *context, struct http_exchange *exchange);
+	/* The exchange is over (answered, or the client went away): the last word about it. */
+	void (*closed)(void *context, struct http_exchange *exchange);
+	void *context;
+};
+
+bool http_server_start(struct loop *loop, const struct http_server_options *options,
+	struct http_server **out_server, struct error *err) must_use;
+int http_server_port(const struct http_server *server);
+/* Stops accepting; requests in flight go on, answers carry "Connection: close". */
+void http_server_quiesce(struct http_server *server);
+size_t http_server_open_requests(const struct http_server *server);
+void http_server_free(struct http_server **server);
+
+/* The request. Borrowed until the exchange is over. */
+const char *http_exchange_method(const struct http_exchange *exchange);
+const char *http_exchange_path(
+	const struct http_exchange *exchange); /* percent-decoded, without query */
+const char *http_exchange_target(
+	const struct http_exchange *exchange); /* as received: path?query */
+const char *http_exchange_header(const struct http_exchange *exchange, const char *name);
+/* Calls each for every header, in order of arrival. */
+void http_exchange_each_header(const struct http_exchange *exchange,
+	void (*each)(void *context, const char *name, const char *value), void *context);
+/* The decoded query parameter; NULL when absent, "" when it has no value. */
+const char *http_exchange_query(const struct http_exchange *exchange, const char *name);
+struct str http_exchange_body(const struct http_exchange *exchange);    /* empty when streamed */
+const char *http_exchange_client(const struct http_exchange *exchange); /* address, no port */
+
+/* A place for the caller's own state about this exchange. */
+void http_exchange_set_user(struct http_exchange *exchange, void *user);
+void *http_exchange_user(const struct http_exchange *exchange);
+
+/* Adds a header to the answer to come; copies. */
+void http_answer_header(struct http_exchange *exchange, const char *name, const char *value);
+/* Answers with body (copied), NULL type: none is set. Exactly once per exchange. */
+void http_answer(struct http_exchange *exchange, int status, const char *content_type,
+	struct str body);
+/* Answers with the buf's content, which is taken. */
+void http_answer_buf(struct http_exchange *exchange, int status, const char *content_type,
+	struct buf *body);
+/* Answers with size bytes of an open file from offset (sendfile); takes fd. */
+void http_answer_file(struct http_exchange *exchange, int status, const char *content_type, int fd,
+	int64_t offset, int64_t size);
+/* An empty answer whose Content-Length is what a GET would have (HEAD). */
+void http_answer_head(struct http_exchange *exchange, int status, const char *content_type,
+	int64_t size);
+
+/* An answer that is written bit by bit (server-sent events): begin, any number of writes from the
+ * loop, end. write returns false when the client is gone. */
+void http_answer_stream_begin(struct http_exchange *exchange, int status, const char *content_type);
+bool http_answer_stream_write(struct http_exchange *exchange, struct str piece) must_use;
+void http_answer_stream_end(struct http_exchange *exchange);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * sandbox.h - the argument list that runs a command under bubblewrap: read-only system, private
+ *             /tmp, own pid, ipc, uts (and, unless allowed, network) namespaces, an environment
+ *             that holds only what is given.
+ *
+ * Source  bwrap(1). Traps: bwrap sets no cgroup limits; some /etc files must be bound for compilers
+ *         (alternatives, ld.so.cache) and for name lookups (hosts, resolv.conf, ssl, passwd).
+ */
+#ifndef BASE_SANDBOX_H
+#define BASE_SANDBOX_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+struct sandbox_bind {
+	const char *from, *to; /* host path, path inside */
+	bool writable;
+};
+
+struct sandbox_options {
+	const struct sandbox_bind *binds; /* besides the system */
+	size_t bind_count;
+	const char *folder;     /* where the command starts, inside */
+	const char *const *env; /* "NAME=value", NULL-terminated; everything else is cleared */
+	bool network;           /* share the host's network */
+	const int *keep_fds;    /* descriptors the command inherits */
+	size_t keep_fd_count;
+};
+
+/* Appends bwrap's arguments and then argv. */
+void sandbox_command(const struct sandbox_options *options, const char *const *argv,
+	struct strings *out_argv);
+
+/* Can this machine run it? On failure says which program or kernel setting is missing and how to
+ * get it. Cheap: runs `bwrap … true` once and remembers the answer in this process. */
+bool sandbox_check(struct error *err) must_use;
+
+#endif

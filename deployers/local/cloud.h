@@ -1,0 +1,38 @@
+/*
+ * cloud.h - the local cloud: one process, one loop, one endpoint that speaks the AWS API.
+ *
+ *     endpoint (HTTP) -> authenticate (SigV4 verified) -> operations table -> ecs | elbv2 | ecr | …
+ *                                                              |
+ *     store (what exists, durable)  content (images)  balancer (HAProxy)  runtime (containers)  logs
+ *
+ * What exists is in the store; containers and HAProxy live on when this process dies and are adopted
+ * by the next. All of it runs on one thread.
+ */
+#ifndef DEPLOYERS_LOCAL_CLOUD_H
+#define DEPLOYERS_LOCAL_CLOUD_H
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/loop.h"
+
+struct cloud {
+	struct loop *loop;
+	struct clock *clock;
+	char *state;               /* folder with everything of this cloud; owned */
+	char *host;                /* "127.0.0.1" */
+	int port;                  /* 4566 */
+	char *account;             /* "000000000000" */
+	char *region;              /* "us-east-1" */
+	struct store *store;       /* store.h */
+	struct content *content;   /* content.h: blobs and manifests of the registry */
+	struct balancer *balancer; /* balancer.h */
+	struct logs *logs;         /* logs.h */
+	struct ecs *ecs;           /* ecs.h: scheduler and tasks */
+};
+
+/* "arn:aws:<service>:<region>:<account>:<rest>"; owned */
+char *cloud_arn(const struct cloud *cloud, const char *service, const char *rest_format, ...)
+	must_use printf_like(3, 4);
+
+#endif

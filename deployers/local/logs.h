@@ -1,0 +1,24 @@
+/*
+ * logs.h - CloudWatch Logs on files: one file a stream, lines "<epoch ms> <text>\n".
+ *
+ * Writers (the task monitor, PutLogEvents) append whole lines with O_APPEND, so several may write
+ * and a crash loses nothing that was written. Newlines inside a message are kept as "\n" escapes
+ * ("\\" for a backslash).
+ */
+#ifndef DEPLOYERS_LOCAL_LOGS_H
+#define DEPLOYERS_LOCAL_LOGS_H
+
+#include "deployers/local/cloud.h"
+
+struct logs;
+
+bool logs_open(struct cloud *cloud, struct logs **out_logs, struct error *err) must_use;
+void logs_close(struct logs **logs);
+
+/* Makes group (when missing and make_group) and stream, and gives the file to append to; owned. */
+bool logs_stream_file(struct logs *logs, const char *group, const char *stream, bool make_group,
+	char **out_path, struct error *err) must_use;
+/* Appends one line to an open stream file. */
+void logs_format_line(int64_t time_ms, struct str text, struct buf *out);
+
+#endif

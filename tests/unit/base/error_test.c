@@ -1,0 +1,58 @@
+#include "tests/test.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+
+TEST(an_error_prints_what_while_and_next)
+{
+	scoped(error_free) struct error err = {0};
+	char text[512] = "";
+	FILE *out = fmemopen(text, sizeof(text) - 1, "w");
+
+	CHECK(!error_raise(&err, ERROR_UNAVAILABLE, "GET %s answered %d", "http://x/", 503));
+	error_while(&err, "replacing task %d of %d", 3, 4);
+	error_next(&err, "read the log");
+	error_next(&err, "this advice comes too late");
+	error_print(out, &err, false);
+	fclose(out);
+	/* The layout of design/code-style.md, "Errors". */
+	CHECK_TEXT(text, "error: GET http://x/ answered 503\n"
+			 "  while: replacing task 3 of 4\n"
+			 "  next:  read the log\n");
+}
+
+TEST(the_systems_reason_decides_the_kind)
+{
+	scoped(error_free) struct error err = {0};
+
+	errno = ENOENT;
+	error_raise_errno(&err, "open layer \"%s\"", "a.tar");
+	CHECK_INT(err.kind, ERROR_NOT_FOUND);
+	CHECK_TEXT(err.message, "open layer \"a.tar\": No such file or directory");
+	errno = ENOSPC;
+	error_raise_errno(&err, "write");
+	CHECK_CONTAINS(err.next, "free some space");
+}
+
+TEST(exit_statuses_are_those_of_the_contract)
+{
+	/* design/interfaces.md, "Exit statuses" */
+	CHECK_INT(error_exit_status(ERROR_FAILED), 1);
+	CHECK_INT(error_exit_status(ERROR_USAGE), 2);
+	CHECK_INT(error_exit_status(ERROR_INVALID), 2);
+	CHECK_INT(error_exit_status(ERROR_UNAVAILABLE), 3);
+	CHECK_INT(error_exit_status(ERROR_ROLLED_BACK), 4);
+	CHECK_INT(error_exit_status(ERROR_CANCELLED), 5);
+	CHECK_INT(error_exit_status(ERROR_TIMED_OUT), 6);
+	CHECK_INT(error_exit_status(ERROR_UNKNOWN), 7);
+}
+
+TEST(nobody_has_to_want_the_error)
+{
+	CHECK(!error_raise(NULL, ERROR_FAILED, "nobody listens"));
+	CHECK(!error_while(NULL, "x"));
+	error_free(NULL);
+}
+
+TEST_MAIN()
