@@ -19,13 +19,16 @@
 struct cloud {
 	struct loop *loop;
 	struct clock *clock;
-	char *state;               /* folder with everything of this cloud; owned */
-	char *host;                /* "127.0.0.1" */
-	int port;                  /* 4566 */
-	char *account;             /* "000000000000" */
-	char *region;              /* "us-east-1" */
-	struct store *store;       /* store.h */
-	struct content *content;   /* content.h: blobs and manifests of the registry */
+	char *state; /* folder with everything of this cloud; owned */
+	char *host;  /* "127.0.0.1" */
+	int port;    /* 4566 */
+	char *gateway; /* "10.97.14.1": the bridge's address on this machine. Listeners are opened here
+	                  too, so that containers reach the balancer; NULL without a network */
+	char *account;           /* "000000000000" */
+	char *region;            /* "us-east-1" */
+	struct store *store;     /* store.h */
+	struct network *network; /* network.h: bridge, addresses and network namespaces of tasks */
+	struct content *content; /* content.h: blobs and manifests of the registry */
 	struct balancer *balancer; /* balancer.h */
 	struct logs *logs;         /* logs.h */
 	struct ecs *ecs;           /* ecs.h: scheduler and tasks */
