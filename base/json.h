@@ -89,7 +89,8 @@ const char *json_get_text(const struct json *object, const char *key, const char
 int64_t json_get_int(const struct json *object, const char *key, int64_t fallback);
 bool json_get_bool(const struct json *object, const char *key, bool fallback);
 
-void json_set(struct json *object, const char *key, struct json *value); /* takes value; replaces */
+/* Takes value; replaces. A NULL value changes nothing. */
+void json_set(struct json *object, const char *key, struct json *value);
 void json_set_text(struct json *object, const char *key, const char *text);
 void json_set_int(struct json *object, const char *key, int64_t value);
 void json_set_real(struct json *object, const char *key, double value);
@@ -118,5 +119,9 @@ void json_write(const struct json *value, struct buf *out);
 void json_write_canonical(const struct json *value, struct buf *out);
 /* Indented by two spaces, for people. */
 void json_write_pretty(const struct json *value, struct buf *out);
+/* One text with its quotes and escapes; bytes that are not UTF-8 become U+FFFD. */
+void json_quote(struct str text, struct buf *out);
+/* The shortest spelling that reads back as the same number; null for infinity and NaN. */
+void json_real_append(double value, struct buf *out);
 
 #endif
