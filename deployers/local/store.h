@@ -32,6 +32,9 @@ void store_each(struct store *store, const char *kind,
 /* Several changes that are durable together: begin … commit; nesting is not allowed. */
 bool store_begin(struct store *store, struct error *err) must_use;
 bool store_commit(struct store *store, struct error *err) must_use;
+/* For scoped(store_rollback) struct store *open = store: undoes what was not committed, in memory
+ * too; without an open transaction it does nothing. */
+void store_rollback(struct store **store);
 
 /* A number that was never given before in this cloud, from 1. */
 int64_t store_next_number(struct store *store, const char *sequence);

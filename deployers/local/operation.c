@@ -1,0 +1,34 @@
+#include "deployers/local/operation.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+bool refuse(struct refusal *refusal, int status, const char *code, const char *format, ...)
+{
+	va_list args;
+
+	refusal_free(refusal);
+	va_start(args, format);
+	refusal->message = memory_format_list(format, args);
+	va_end(args);
+	refusal->status = status ? status : 400;
+	refusal->code = memory_copy_text(code);
+	return false;
+}
+
+bool refuse_error(struct refusal *refusal, struct error *err)
+{
+	refuse(refusal, err->kind == ERROR_UNAVAILABLE ? 503 : 500,
+		err->kind == ERROR_UNAVAILABLE ? "ServiceUnavailable" : "InternalFailure", "%s",
+		err->message ? err->message : error_kind_name(err->kind));
+	error_free(err);
+	return false;
+}
+
+void refusal_free(struct refusal *refusal)
+{
+	free(refusal->code);
+	free(refusal->message);
+	*refusal = (struct refusal){0};
+}
