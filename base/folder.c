@@ -1,0 +1,217 @@
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/path.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool folder_make(const char *path, mode_t mode, struct error *err)
+{
+	if (mkdir(path, mode) == 0 || (errno == EEXIST && file_is_folder(path)))
+		return true;
+	if (errno != ENOENT)
+		return error_raise_errno(err, "make folder \"%s\"", path);
+	scoped(text_free) char *parent = path_parent(path);
+
+	/* Parents get ordinary permissions: mode is about the folder asked for. */
+	if (text_equal(parent, path) || !folder_make(parent, 0755, err))
+		return false;
+	if (mkdir(path, mode) < 0 && !(errno == EEXIST && file_is_folder(path)))
+		return error_raise_errno(err, "make folder \"%s\"", path);
+	return true;
+}
+
+static void folder_close(DIR **folder)
+{
+	if (*folder)
+		closedir(*folder);
+}
+
+static bool is_dots(const char *name)
+{
+	return text_equal(name, ".") || text_equal(name, "..");
+}
+
+/* Takes fd. Unsorted names of a folder. */
+static bool read_names(int fd, const char *path, struct strings *out_names, struct error *err)
+{
+	scoped(folder_close) DIR *folder = fdopendir(fd);
+	struct dirent *entry;
+
+	if (!folder) {
+		error_raise_errno(err, "list folder \"%s\"", path);
+		close(fd);
+		return false;
+	}
+	for (errno = 0; (entry = readdir(folder)); errno = 0)
+		if (!is_dots(entry->d_name))
+			strings_add(out_names, entry->d_name);
+	if (errno)
+		return error_raise_errno(err, "list folder \"%s\"", path);
+	return true;
+}
+
+bool folder_list(const char *path, struct strings *out_names, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return error_raise_errno(err, "list folder \"%s\"", path);
+	if (!read_names(fd, path, out_names, err))
+		return false;
+	strings_sort(out_names);
+	return true;
+}
+
+enum { DEPTH_MAX = 512 }; /* one descriptor a level */
+
+static bool remove_entry(int parent, const char *name, const char *path, dev_t device, int depth,
+	struct error *err);
+
+static bool remove_content(int fd, const char *path, dev_t device, int depth, struct error *err)
+{
+	scoped(strings_free) struct strings names = {0};
+	int again = dup(fd);
+
+	if (again < 0)
+		return error_raise_errno(err, "list folder \"%s\"", path);
+	fcntl(again, F_SETFD, FD_CLOEXEC);
+	if (!read_names(again, path, &names, err))
+		return false;
+	for (size_t i = 0; i < names.count; i++) {
+		scoped(text_free) char *below = path_join(path, names.items[i]);
+
+		if (!remove_entry(fd, names.items[i], below, device, depth, err))
+			return false;
+	}
+	return true;
+}
+
+static int open_folder(int parent, const char *name)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(parent, name, flags);
+
+	/* A build may have taken its own permissions away: "chmod 000 cache". */
+	if (fd < 0 && errno == EACCES && fchmodat(parent, name, 0700, 0) == 0)
+		fd = openat(parent, name, flags);
+	return fd;
+}
+
+/* path is for errors only: everything is opened relative to its parent, so a link that somebody
+ * puts in the way while we work leads nowhere. */
+static bool remove_entry(int parent, const char *name, const char *path, dev_t device, int depth,
+	struct error *err)
+{
+	struct stat status;
+
+	if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
+		return true;
+	if (errno != EISDIR && errno != EPERM)
+		return error_raise_errno(err, "remove \"%s\"", path);
+	if (depth > DEPTH_MAX)
+		return error_raise(err, ERROR_LIMIT, "\"%s\" lies more than %d folders deep", path,
+			DEPTH_MAX);
+	scoped(descriptor_close) int fd = open_folder(parent, name);
+
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return error_raise_errno(err, "open folder \"%s\"", path);
+	if (device && status.st_dev != device) {
+		error_raise(err, ERROR_CONFLICT,
+			"\"%s\" is on another file system, so it was not removed", path);
+		return error_next(err, "unmount it: umount %s", path);
+	}
+	if ((status.st_mode & 0300) != 0300)
+		fchmod(fd, 0700);
+	if (!remove_content(fd, path, status.st_dev, depth + 1, err))
+		return false;
+	if (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return error_raise_errno(err, "remove folder \"%s\"", path);
+	return true;
+}
+
+bool folder_remove(const char *path, struct error *err)
+{
+	return remove_entry(AT_FDCWD, path, path, 0, 0, err);
+}
+
+bool folder_make_temporary(const char *parent, const char *prefix, char **out_path,
+	struct error *err)
+{
+	const char *from_environment = getenv("TMPDIR");
+	scoped(text_free) char *name = memory_format("%sXXXXXX", prefix);
+
+	if (!parent)
+		parent = from_environment && from_environment[0] ? from_environment : "/tmp";
+	char *path = path_join(parent, name);
+
+	if (!mkdtemp(path)) {
+		error_raise_errno(err, "make a private folder in \"%s\"", parent);
+		free(path);
+		return false;
+	}
+	*out_path = path;
+	return true;
+}
+
+struct walk {
+	bool (*visit)(void *context, const char *relative, const struct stat *status,
+		struct error *err);
+	void *context;
+	const char *root;
+};
+
+/* Takes fd. */
+static bool walk_folder(const struct walk *walk, int fd, const char *relative, int depth,
+	struct error *err)
+{
+	scoped(strings_free) struct strings names = {0};
+	scoped(descriptor_close) int folder = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	if (!read_names(fd, relative[0] ? relative : walk->root, &names, err))
+		return false;
+	strings_sort(&names);
+	for (size_t i = 0; i < names.count; i++) {
+		scoped(text_free) char *below = path_join(relative, names.items[i]);
+		struct stat status;
+
+		if (fstatat(folder, names.items[i], &status, AT_SYMLINK_NOFOLLOW) < 0) {
+			if (errno == ENOENT)
+				continue; /* gone since the listing */
+			return error_raise_errno(err, "look at \"%s/%s\"", walk->root, below);
+		}
+		if (!walk->visit(walk->context, below, &status, err))
+			return false;
+		if (!S_ISDIR(status.st_mode))
+			continue;
+		if (depth >= DEPTH_MAX)
+			return error_raise(err, ERROR_LIMIT,
+				"\"%s/%s\" lies more than %d folders deep", walk->root, below,
+				DEPTH_MAX);
+		int next = openat(folder, names.items[i],
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		if (next < 0)
+			return error_raise_errno(err, "open folder \"%s/%s\"", walk->root, below);
+		if (!walk_folder(walk, next, below, depth + 1, err))
+			return false;
+	}
+	return true;
+}
+
+bool folder_walk(const char *root,
+	bool (*visit)(void *context, const char *relative, const struct stat *status,
+		struct error *err),
+	void *context, struct error *err)
+{
+	const struct walk walk = {visit, context, root};
+	int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return error_raise_errno(err, "open folder \"%s\"", root);
+	return walk_folder(&walk, fd, "", 0, err);
+}
