@@ -1,0 +1,9 @@
+#include "pipeline/cli/command.h"
+
+/* One row per command, in the order of --help; each is defined in its own <name>_command.c. */
+extern const struct command completion_command;
+
+const struct command *const commands[] = {
+	&completion_command,
+	NULL,
+};
