@@ -91,6 +91,46 @@ bool str_to_int(struct str piece, int64_t *out_value)
 	return true;
 }
 
+size_t utf8_length(struct str piece)
+{
+	const unsigned char *text = (const unsigned char *)piece.data;
+	unsigned char least = 0x80, most = 0xBF;
+
+	if (!piece.size || text[0] < 0x80)
+		return piece.size > 0;
+	size_t length = text[0] >= 0xF0 ? 4 : text[0] >= 0xE0 ? 3 : 2;
+
+	if (text[0] < 0xC2 || text[0] > 0xF4 || piece.size < length)
+		return 0;
+	if (text[0] == 0xE0)
+		least = 0xA0;
+	else if (text[0] == 0xED)
+		most = 0x9F;
+	else if (text[0] == 0xF0)
+		least = 0x90;
+	else if (text[0] == 0xF4)
+		most = 0x8F;
+	if (text[1] < least || text[1] > most)
+		return 0;
+	for (size_t i = 2; i < length; i++)
+		if ((text[i] & 0xC0) != 0x80)
+			return 0;
+	return length;
+}
+
+bool str_is_utf8(struct str piece)
+{
+	while (piece.size) {
+		size_t length = utf8_length(piece);
+
+		if (!length)
+			return false;
+		piece.data += length;
+		piece.size -= length;
+	}
+	return true;
+}
+
 char *str_copy(struct str piece)
 {
 	return memory_copy(piece.data, piece.size);

@@ -36,6 +36,10 @@ struct str str_trim(struct str piece); /* spaces, tabs, CR and LF at both ends *
 struct str str_cut(struct str *rest, char separator);
 /* A decimal number and nothing else; false on empty, sign other than a leading '-', or overflow. */
 bool str_to_int(struct str piece, int64_t *out_value) must_use;
+/* Bytes of the UTF-8 sequence that piece starts with, 0 when it starts with none. RFC 3629: no
+ * overlong forms, no surrogates, nothing beyond U+10FFFF. */
+size_t utf8_length(struct str piece);
+bool str_is_utf8(struct str piece);
 char *str_copy(struct str piece) must_use; /* owned, NUL-terminated */
 
 /* text_ helpers for C strings */

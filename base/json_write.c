@@ -5,33 +5,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-/*
- * The length of the UTF-8 sequence at text, 0 when there is none. RFC 3629: no overlong forms, no
- * surrogates, nothing beyond U+10FFFF.
- */
-static size_t utf8_length(const unsigned char *text, size_t size)
-{
-	size_t length = text[0] >= 0xF0 ? 4 : text[0] >= 0xE0 ? 3 : 2;
-	unsigned char least = 0x80, most = 0xBF;
-
-	if (text[0] < 0xC2 || text[0] > 0xF4 || size < length)
-		return 0;
-	if (text[0] == 0xE0)
-		least = 0xA0;
-	else if (text[0] == 0xED)
-		most = 0x9F;
-	else if (text[0] == 0xF0)
-		least = 0x90;
-	else if (text[0] == 0xF4)
-		most = 0x8F;
-	if (text[1] < least || text[1] > most)
-		return 0;
-	for (size_t i = 2; i < length; i++)
-		if ((text[i] & 0xC0) != 0x80)
-			return 0;
-	return length;
-}
-
 static const char short_escapes[32] =
 	{['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
 
@@ -53,7 +26,8 @@ void json_quote(struct str text, struct buf *out)
 	buf_append_char(out, '"');
 	while (i < text.size) {
 		unsigned char c = bytes[i];
-		size_t length = c < 0x80 ? 1 : utf8_length(bytes + i, text.size - i);
+		size_t length =
+			c < 0x80 ? 1 : utf8_length((struct str){text.data + i, text.size - i});
 
 		if (length && c >= 0x20 && c != '"' && c != '\\') {
 			i += length;

@@ -26,6 +26,7 @@ struct cloud {
 	                  too, so that containers reach the balancer; NULL without a network */
 	char *account;           /* "000000000000" */
 	char *region;            /* "us-east-1" */
+	struct auth *auth;       /* auth.h: the key; there while the endpoint is open */
 	struct store *store;     /* store.h */
 	struct network *network; /* network.h: bridge, addresses and network namespaces of tasks */
 	struct content *content; /* content.h: blobs and manifests of the registry */

@@ -18,7 +18,18 @@ void logs_close(struct logs **logs);
 /* Makes group (when missing and make_group) and stream, and gives the file to append to; owned. */
 bool logs_stream_file(struct logs *logs, const char *group, const char *stream, bool make_group,
 	char **out_path, struct error *err) must_use;
-/* Appends one line to an open stream file. */
+/* Appends one line to out, ready to be written to a stream's file in one write(). */
 void logs_format_line(int64_t time_ms, struct str text, struct buf *out);
+
+/* Makes a group, as CreateLogGroup does. ERROR_CONFLICT when it exists, ERROR_INVALID for a name
+ * that CloudWatch would not take. */
+bool logs_make_group(struct logs *logs, const char *group, struct error *err) must_use;
+/* Removes a group and its streams; ERROR_NOT_FOUND. */
+bool logs_remove_group(struct logs *logs, const char *group, struct error *err) must_use;
+/* Names of the group's streams, sorted. */
+bool logs_list_streams(struct logs *logs, const char *group, struct strings *out_streams,
+	struct error *err) must_use;
+/* The stream's file when it is there, else NULL; owned. */
+char *logs_find_stream(struct logs *logs, const char *group, const char *stream) must_use;
 
 #endif
