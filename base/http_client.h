@@ -1,5 +1,6 @@
 /*
  * http_client.h - HTTP and HTTPS requests (libcurl multi), one at a time or many side by side.
+ *                 libcurl is loaded by the first http_client_new(), not at start.
  *
  * A client keeps connections open between requests. It follows no redirect by itself unless asked,
  * sends no "Expect:", verifies certificates, and speaks to proxies as the environment says except
@@ -45,6 +46,9 @@ struct http_response {
 	struct strings headers; /* "Name: value" as received, of the last answer */
 	struct buf body;
 	int64_t bytes_sent, bytes_received;
+	/* The request went out, at least in part; the server may have acted on it. Also set when there
+	 * was no answer: false means that sending it again repeats nothing. */
+	bool was_sent;
 	int64_t duration_ms;
 	struct error error; /* http_perform_all: why this one got no answer */
 };

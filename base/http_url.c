@@ -1,0 +1,107 @@
+#include "base/curl_library.h"
+#include "base/http_client.h"
+#include "base/memory.h"
+
+#include <arpa/inet.h>
+
+static bool is_host(struct str host)
+{
+	for (size_t i = 0; i < host.size; i++) {
+		unsigned char c = (unsigned char)host.data[i];
+
+		if (c <= ' ' || c == 0x7F || strchr("@/?#\\<>\"", c))
+			return false;
+	}
+	return host.size > 0;
+}
+
+static bool is_port(struct str port)
+{
+	int64_t number = 0;
+
+	return port.size == 0 || (str_to_int(port, &number) && number > 0 && number <= 65535);
+}
+
+/* "[::1]:80" and "host:80" in their two parts; the brackets go. */
+static bool cut_authority(struct str authority, struct str *host, struct str *port)
+{
+	if (authority.size && authority.data[0] == '[') {
+		struct str rest = {authority.data + 1, authority.size - 1};
+
+		*host = str_cut(&rest, ']');
+		if (!rest.data || (rest.size && rest.data[0] != ':'))
+			return false;
+		*port = rest.size ? (struct str){rest.data + 1, rest.size - 1} : (struct str){0};
+		return true;
+	}
+	*port = authority;
+	*host = str_cut(port, ':');
+	return true;
+}
+
+bool http_url_parse(const char *url, struct http_url *out_parts, struct error *err)
+{
+	struct http_url parts = {0};
+	const char *mark = strstr(url, "://");
+	struct str rest = str_of(mark ? mark + 3 : NULL);
+
+	parts.scheme = (struct str){url, mark ? (size_t)(mark - url) : 0};
+	if (!str_equal_ignoring_case(parts.scheme, str_literal("http")) &&
+		!str_equal_ignoring_case(parts.scheme, str_literal("https")))
+		return error_raise(err, ERROR_INVALID, "\"%.200s\" is no http:// or https:// URL",
+			url);
+	rest = str_cut(&rest, '#'); /* a fragment never goes on the wire */
+
+	size_t authority_size = 0;
+
+	while (authority_size < rest.size && !strchr("/?", rest.data[authority_size]))
+		authority_size++;
+	parts.path = (struct str){rest.data + authority_size, rest.size - authority_size};
+	parts.query = parts.path;
+	parts.path = str_cut(&parts.query, '?');
+	/* A name and password in a URL end up in logs; nobody needs them, so nobody may. */
+	if (!cut_authority((struct str){rest.data, authority_size}, &parts.host, &parts.port) ||
+		!is_host(parts.host) || !is_port(parts.port))
+		return error_raise(err, ERROR_INVALID,
+			"the URL does not name a host and port as http://host:port/ does");
+	*out_parts = parts;
+	return true;
+}
+
+bool http_host_is_loopback(struct str host)
+{
+	char text[64];
+	struct in_addr v4;
+	struct in6_addr v6;
+
+	if (str_equal_ignoring_case(host, str_literal("localhost")))
+		return true;
+	if (host.size >= sizeof(text))
+		return false;
+	snprintf(text, sizeof(text), "%.*s", str_args(host));
+	if (inet_pton(AF_INET, text, &v4) == 1)
+		return ntohl(v4.s_addr) >> 24 == 127;
+	return inet_pton(AF_INET6, text, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+bool http_url_resolve(const char *base, const char *location, char **out_url, struct error *err)
+{
+	char *text = NULL;
+	struct http_url parts;
+
+	if (!curl_library_load(err))
+		return false;
+
+	CURLU *url = curl.url();
+	bool ok = url && curl.url_set(url, CURLUPART_URL, base, 0) == CURLUE_OK &&
+		  curl.url_set(url, CURLUPART_URL, location, 0) == CURLUE_OK &&
+		  curl.url_get(url, CURLUPART_URL, &text, 0) == CURLUE_OK;
+
+	curl.url_cleanup(url);
+	ok = ok && http_url_parse(text, &parts, NULL);
+	if (ok)
+		*out_url = memory_copy_text(text);
+	curl.free(text);
+	return ok || error_raise(err, ERROR_PROTOCOL,
+			     "the answer leads to \"%.200s\", which is no http(s) URL", location);
+}
