@@ -1,0 +1,136 @@
+#include "base/sandbox.h"
+
+#include "base/memory.h"
+#include "base/process.h"
+
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void add(struct strings *argv, const char *a, const char *b, const char *c)
+{
+	strings_add(argv, a);
+	if (b)
+		strings_add(argv, b);
+	if (c)
+		strings_add(argv, c);
+}
+
+/* /bin and its like are links into /usr on current Debian, folders of their own elsewhere. */
+static void add_root_folder(struct strings *argv, const char *path)
+{
+	char target[PATH_MAX];
+	ssize_t size = readlink(path, target, sizeof(target) - 1);
+
+	if (size > 0) {
+		target[size] = '\0';
+		add(argv, "--symlink", target, path);
+	} else if (access(path, F_OK) == 0) {
+		add(argv, "--ro-bind", path, path);
+	}
+}
+
+/* What compilers, name lookups and TLS read. Not all of /etc: it holds keys and password hashes. */
+static const char *const etc[] = {
+	"/etc/alternatives",
+	"/etc/ca-certificates",
+	"/etc/debian_version",
+	"/etc/group",
+	"/etc/hosts",
+	"/etc/ld.so.cache",
+	"/etc/ld.so.conf",
+	"/etc/ld.so.conf.d",
+	"/etc/localtime",
+	"/etc/nsswitch.conf",
+	"/etc/passwd",
+	"/etc/protocols",
+	"/etc/resolv.conf",
+	"/etc/services",
+	"/etc/ssl/certs",
+	"/etc/ssl/openssl.cnf",
+};
+
+static void add_system(struct strings *argv)
+{
+	static const char *const roots[] = {"/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin"};
+
+	add(argv, "--ro-bind", "/usr", "/usr");
+	for (size_t i = 0; i < countof(roots); i++)
+		add_root_folder(argv, roots[i]);
+	if (access("/opt", F_OK) == 0)
+		add(argv, "--ro-bind", "/opt", "/opt");
+	for (size_t i = 0; i < countof(etc); i++)
+		if (access(etc[i], F_OK) == 0)
+			add(argv, "--ro-bind", etc[i], etc[i]);
+	add(argv, "--proc", "/proc", NULL);
+	add(argv, "--dev", "/dev", NULL);
+	add(argv, "--tmpfs", "/tmp", NULL);
+	add(argv, "--dir", "/var/tmp", NULL);
+	add(argv, "--dir", "/run", NULL);
+	add(argv, "--dir", "/root", NULL);
+}
+
+void sandbox_command(const struct sandbox_options *options, const char *const *argv,
+	struct strings *out_argv)
+{
+	strings_add(out_argv, "bwrap");
+	add(out_argv, "--unshare-all", "--die-with-parent", "--new-session");
+	add(out_argv, "--hostname", "sandbox", NULL);
+	if (options->network)
+		strings_add(out_argv, "--share-net");
+	add(out_argv, "--cap-drop", "ALL", NULL);
+	strings_add(out_argv, "--clearenv");
+	for (size_t i = 0; options->env && options->env[i]; i++) {
+		struct str value = str_of(options->env[i]);
+		struct str name = str_cut(&value, '=');
+
+		strings_add(out_argv, "--setenv");
+		strings_add_owned(out_argv, str_copy(name));
+		strings_add_owned(out_argv, str_copy(value));
+	}
+	add_system(out_argv);
+	for (size_t i = 0; i < options->bind_count; i++) {
+		const struct sandbox_bind *bind = &options->binds[i];
+
+		add(out_argv, bind->writable ? "--bind" : "--ro-bind", bind->from, bind->to);
+	}
+	if (options->folder)
+		add(out_argv, "--chdir", options->folder, NULL);
+	/* bwrap passes on every descriptor that it inherits, so keep_fds is the starter's business:
+	 * process_options.keep_fds. */
+	strings_add(out_argv, "--");
+	for (size_t i = 0; argv[i]; i++)
+		strings_add(out_argv, argv[i]);
+}
+
+static bool try_sandbox(struct error *err)
+{
+	scoped(process_result_free) struct process_result result = {0};
+	scoped(strings_free) struct strings argv = {0};
+	const struct sandbox_options options = {0};
+
+	sandbox_command(&options, (const char *const[]){"/bin/true", NULL}, &argv);
+	const struct process_options start = {.argv = (const char *const *)argv.items,
+		.merge_output = true};
+
+	if (!process_run(&start, (struct str){0}, 10000, 0, &result, err)) {
+		if (err && err->kind == ERROR_NOT_FOUND)
+			error_next(err, "install it: apt-get install bubblewrap");
+		return error_while(err, "trying the sandbox");
+	}
+	if (result.exit.exited && result.exit.status == 0)
+		return true;
+	error_raise(err, ERROR_UNAVAILABLE, "the sandbox does not work here: %.*s",
+		str_args(str_trim(buf_str(&result.output))));
+	return error_next(err,
+		"allow user namespaces (sysctl kernel.unprivileged_userns_clone=1) or run as root");
+}
+
+bool sandbox_check(struct error *err)
+{
+	static bool works; /* only success is remembered: what is missing may be installed */
+
+	if (!works)
+		works = try_sandbox(err);
+	return works;
+}

@@ -1,0 +1,65 @@
+#include "tests/test.h"
+
+#include "base/process.h"
+
+/* Masks text given in pieces of every possible size: the result may not depend on it. */
+static void check_masked(const char *const *secrets, const char *text, const char *expected)
+{
+	for (size_t step = 1; step <= strlen(text); step++) {
+		scoped(masker_free) struct masker masker = {0};
+		scoped(buf_free) struct buf out = {0};
+		size_t left = strlen(text);
+
+		for (size_t i = 0; secrets[i]; i++)
+			masker_add(&masker, secrets[i]);
+		for (const char *at = text; left;) {
+			size_t size = step < left ? step : left;
+
+			masker_feed(&masker, (struct str){at, size}, &out);
+			at += size;
+			left -= size;
+		}
+		masker_flush(&masker, &out);
+		CHECK_TEXT(buf_text(&out), expected);
+	}
+}
+
+#define secrets_of(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+TEST(every_occurrence_is_hidden_however_it_is_split)
+{
+	check_masked(secrets_of("hunter2"), "a hunter2, hunter2hunter2!", "a ***, ******!");
+	check_masked(secrets_of("aab"), "aaab aab aa", "a*** *** aa");
+}
+
+TEST(a_longer_secret_is_hidden_whole)
+{
+	check_masked(secrets_of("pass", "password1"), "password1 pass passwor", "*** *** ***wor");
+	check_masked(secrets_of("password1", "pass"), "password", "***word");
+}
+
+TEST(lines_and_odd_bytes_may_be_part_of_a_secret)
+{
+	check_masked(secrets_of("line 1\nline 2\n"), "x line 1\nline 2\ny", "x ***y");
+	check_masked(secrets_of("$(.*)\\"), "a$(.*)\\b", "a***b");
+}
+
+TEST(an_empty_secret_hides_nothing)
+{
+	check_masked(secrets_of("", "x"), "axb", "a***b");
+	check_masked(secrets_of(""), "axb", "axb");
+}
+
+TEST(nothing_is_held_back_longer_than_needed)
+{
+	scoped(masker_free) struct masker masker = {0};
+	scoped(buf_free) struct buf out = {0};
+
+	masker_add(&masker, "secret");
+	masker_feed(&masker, str_of("progress 10%\nsec"), &out);
+	CHECK_TEXT(buf_text(&out), "progress 10%\n");
+	masker_feed(&masker, str_of("ond\n"), &out);
+	CHECK_TEXT(buf_text(&out), "progress 10%\nsecond\n");
+}
+
+TEST_MAIN()

@@ -1,0 +1,90 @@
+#include "tests/test.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "base/process.h"
+#include "base/sandbox.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/* What a script prints inside; *folder is bound at /work. */
+static bool run_inside(const char *folder, bool network, const char *script,
+	struct process_result *result, struct error *err)
+{
+	const struct sandbox_bind binds[] = {{folder, "/work", true}};
+	const struct sandbox_options options = {.binds = binds,
+		.bind_count = 1,
+		.folder = "/work",
+		.env = (const char *const[]){"PATH=/usr/bin:/bin", "EQUALS=a=b", NULL},
+		.network = network};
+	scoped(strings_free) struct strings argv = {0};
+
+	sandbox_command(&options, (const char *const[]){"sh", "-c", script, NULL}, &argv);
+	const struct process_options start = {.argv = (const char *const *)argv.items,
+		.merge_output = true};
+
+	return process_run(&start, (struct str){0}, 60000, 0, result, err);
+}
+
+TEST(a_command_sees_its_folder_and_the_system_and_nothing_else)
+{
+	static const char *const hidden[] = {"/home", "/etc/shadow", "/var/lib", "/srv"};
+	scoped(error_free) struct error err = {0};
+	scoped(process_result_free) struct process_result result = {0};
+	scoped(text_free) char *folder = NULL;
+	scoped(buf_free) struct buf script = {0};
+
+	if (!sandbox_check(&err))
+		SKIP("bubblewrap does not work on this machine");
+	REQUIRE_OK(folder_make_temporary(NULL, "sandbox-test-", &folder, &err));
+	scoped(text_free) char *made = path_join(folder, "made");
+
+	buf_append_text(&script, "pwd; echo $EQUALS${SANDBOX_TEST_LEAK-clean}; echo x >made; "
+				 "touch /usr/x 2>/dev/null || echo read-only; ls -A /tmp /root; "
+				 "ls -d /proc/[0-9]* | wc -l; ");
+	for (size_t i = 0; i < countof(hidden); i++)
+		buf_printf(&script, "[ -e %s ] && echo sees %s; ", hidden[i], hidden[i]);
+	buf_append_text(&script, "[ $(grep -c : /proc/net/dev) = 1 ] && echo only lo");
+	setenv("SANDBOX_TEST_LEAK", "leaked", 1);
+	CHECK_OK(run_inside(folder, false, buf_text(&script), &result, &err));
+	/* Processes: bwrap, sh and what counts them. */
+	CHECK_TEXT(buf_text(&result.output),
+		"/work\na=bclean\nread-only\n/root:\n\n/tmp:\n4\nonly lo\n");
+	CHECK(file_exists(made));
+	CHECK_OK(folder_remove(folder, &err));
+}
+
+TEST(the_network_is_there_when_allowed)
+{
+	scoped(error_free) struct error err = {0};
+	scoped(process_result_free) struct process_result result = {0};
+
+	if (!sandbox_check(&err))
+		SKIP("bubblewrap does not work on this machine");
+	scoped(text_free) char *folder = NULL;
+	scoped(buf_free) struct buf ours = {0};
+
+	REQUIRE_OK(folder_make_temporary(NULL, "sandbox-test-", &folder, &err));
+	CHECK_OK(run_inside(folder, true, "readlink /proc/self/ns/net", &result, &err));
+	char link[64] = "";
+
+	CHECK(readlink("/proc/self/ns/net", link, sizeof(link) - 1) > 0);
+	buf_printf(&ours, "%s\n", link);
+	CHECK_TEXT(buf_text(&result.output), buf_text(&ours));
+	CHECK_OK(folder_remove(folder, &err));
+}
+
+TEST(a_command_that_fails_passes_its_status_on)
+{
+	scoped(error_free) struct error err = {0};
+	scoped(process_result_free) struct process_result result = {0};
+
+	if (!sandbox_check(&err))
+		SKIP("bubblewrap does not work on this machine");
+	CHECK_OK(run_inside("/usr", false, "exit 5", &result, &err));
+	CHECK_INT(result.exit.status, 5);
+}
+
+TEST_MAIN()
