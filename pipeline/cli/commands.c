@@ -2,8 +2,10 @@
 
 /* One row per command, in the order of --help; each is defined in its own <name>_command.c. */
 extern const struct command completion_command;
+extern const struct command image_build_command;
 
 const struct command *const commands[] = {
 	&completion_command,
+	&image_build_command,
 	NULL,
 };

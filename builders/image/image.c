@@ -1,0 +1,384 @@
+#include "builders/image/image.h"
+
+#include "base/file.h"
+#include "base/json_writer.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "builders/image/closure.h"
+
+#include <stdlib.h>
+
+#define DEFAULT_USER "65532"
+
+void image_free(struct image *image)
+{
+	free(image->architecture);
+	free(image->layout);
+	free(image->tag);
+	tree_free(&image->tree);
+	strings_free(&image->warnings);
+	*image = (struct image){0};
+}
+
+struct builder {
+	const struct image_options *options;
+	struct image *image;
+	struct closure *closure;
+	struct strings env; /* the user's, and ours */
+	char *program;      /* owned; its path in the image */
+	int64_t created_s;
+	const char *user;
+};
+
+static void builder_free(struct builder *builder)
+{
+	closure_free(&builder->closure);
+	strings_free(&builder->env);
+	text_free(&builder->program);
+}
+
+static bool read_epoch(int64_t *out_created_s, struct error *err)
+{
+	const char *text = getenv("SOURCE_DATE_EPOCH");
+	/* 8^11 - 1 is the last second that a ustar header holds: the year 2242. */
+	const int64_t last = 077777777777;
+
+	*out_created_s = 0;
+	if (!text || !*text)
+		return true;
+	if (str_to_int(str_of(text), out_created_s) && *out_created_s >= 0 &&
+		*out_created_s <= last)
+		return true;
+	error_raise(err, ERROR_USAGE, "SOURCE_DATE_EPOCH is \"%s\"", text);
+	return error_next(err,
+		"give it whole seconds since 1970, e.g. $(git log -1 --format=%%ct)");
+}
+
+static bool is_number(struct str text)
+{
+	int64_t value;
+
+	return str_to_int(text, &value) && value >= 0 && value <= UINT32_MAX - 1;
+}
+
+/* Numbers only: a name would have to be looked up in the image's passwd by every runtime. */
+static bool check_user(const char *user, struct error *err)
+{
+	struct str group = str_of(user), uid = str_cut(&group, ':');
+
+	if (is_number(uid) && (!group.data || is_number(group)))
+		return true;
+	error_raise(err, ERROR_USAGE, "the user \"%s\" is not a number", user);
+	return error_next(err, "write UID or UID:GID; the default " DEFAULT_USER " is \"nonroot\"");
+}
+
+static bool check_pairs(const struct strings *list, const char *what, struct error *err)
+{
+	for (size_t i = 0; list && i < list->count; i++) {
+		const char *equals = strchr(list->items[i], '=');
+		if (!equals || equals == list->items[i]) {
+			error_raise(err, ERROR_USAGE, "%s \"%s\" has no name and value", what,
+				list->items[i]);
+			return error_next(err, "write NAME=value");
+		}
+	}
+	return true;
+}
+
+static bool check_platform(struct builder *b, struct error *err)
+{
+	const char *platform = b->options->platform;
+
+	if (!platform) {
+		b->image->architecture = memory_copy_text(elf_native_architecture());
+		return true;
+	}
+	if (text_starts_with(platform, "linux/") && elf_machine_of_architecture(platform + 6)) {
+		b->image->architecture = memory_copy_text(platform + 6);
+		return true;
+	}
+	error_raise(err, ERROR_USAGE, "the platform \"%s\" is not known", platform);
+	return error_next(err, "write linux/amd64 or linux/arm64");
+}
+
+static bool check_options(struct builder *b, struct error *err)
+{
+	const struct image_options *options = b->options;
+
+	b->user = options->user ? options->user : DEFAULT_USER;
+	if (options->port < 0 || options->port > 65535)
+		return error_raise(err, ERROR_USAGE, "the port %lld is not between 1 and 65535",
+			(long long)options->port);
+	return check_platform(b, err) && check_user(b->user, err) &&
+	       check_pairs(options->env, "the environment variable", err) &&
+	       check_pairs(options->labels, "the label", err) && read_epoch(&b->created_s, err) &&
+	       layout_reference_parse(options->output, &b->image->layout, &b->image->tag, err);
+}
+
+static bool add_program(struct builder *b, struct error *err)
+{
+	const char *source = b->options->binary;
+
+	b->program = memory_format("/app/%s", path_base(source));
+	if (!closure_add(b->closure, source, b->program, err))
+		return false;
+	return tree_add_file(&b->image->tree, b->program, source, LAYER_PROGRAM,
+		"it is the program", err);
+}
+
+/* Is the file at path an ELF file? One that cannot be read is found out about when it is added. */
+static bool file_is_elf(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char start[4];
+	bool result = file && fread(start, sizeof(start), 1, file) == 1 &&
+		      elf_is((struct str){start, sizeof(start)});
+
+	if (file)
+		fclose(file);
+	return result;
+}
+
+/* "SRC:DST", a DST that ends in '/' takes SRC's name. Both owned. */
+static bool parse_file(const char *text, char **out_source, char **out_path, struct error *err)
+{
+	const char *colon = strrchr(text, ':');
+
+	if (!colon || colon == text || colon[1] != '/') {
+		error_raise(err, ERROR_USAGE, "the file \"%s\" does not say where it goes", text);
+		return error_next(err,
+			"write SOURCE:/absolute/path, for example config/a.json:/etc/app/a.json");
+	}
+	*out_source = memory_copy(text, (size_t)(colon - text));
+	*out_path = text_ends_with(colon, "/") && !file_is_folder(*out_source)
+			    ? memory_format("%s%s", colon + 1, path_base(*out_source))
+			    : memory_copy_text(colon + 1);
+	return true;
+}
+
+/* A further program or plug-in brings its libraries along and is as new as the program. */
+static bool add_file(struct builder *b, const char *text, struct error *err)
+{
+	scoped(text_free) char *source = NULL, *path = NULL;
+
+	if (!parse_file(text, &source, &path, err))
+		return false;
+	bool is_elf = !file_is_folder(source) && file_is_elf(source);
+	if (is_elf && !closure_add(b->closure, source, path, err))
+		return error_while(err, "adding the file \"%s\"", text);
+	if (!tree_add_all(&b->image->tree, path, source,
+		    is_elf ? LAYER_PROGRAM : LAYER_CONFIGURATION, "it was named by --file", err))
+		return error_while(err, "adding the file \"%s\"", text);
+	return true;
+}
+
+struct fixed_file {
+	const char *path, *content, *why;
+};
+
+/* What a program meets on any system; a file the user names comes first. */
+static const struct fixed_file fixed_files[] = {
+	{"/etc/passwd",
+		"root:x:0:0:root:/root:/sbin/nologin\n"
+		"nobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n"
+		"nonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin\n",
+		"getpwuid() finds the user there"},
+	{"/etc/group", "root:x:0:\nnogroup:x:65534:\nnonroot:x:65532:\n",
+		"getgrgid() finds the group there"},
+	{"/etc/nsswitch.conf",
+		"passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\n"
+		"protocols: files\n",
+		"glibc learns there to look up names in files and by DNS only"},
+};
+
+static bool add_fixed(struct builder *b, struct error *err)
+{
+	struct tree *tree = &b->image->tree;
+
+	for (size_t i = 0; i < countof(fixed_files); i++) {
+		const struct fixed_file *file = &fixed_files[i];
+		scoped(text_free) char *path = NULL;
+
+		if (!tree_resolve(tree, file->path, &path, err))
+			return false;
+		if (!tree_find(tree, path) &&
+			!tree_add_content(tree, file->path, str_of(file->content), LAYER_BASE,
+				file->why, err))
+			return false;
+	}
+	if (tree_find(tree, "tmp"))
+		return true;
+	return tree_add_folder(tree, "/tmp", 01777, LAYER_BASE,
+		"programs put temporary files there", err);
+}
+
+static bool has_name(const struct strings *env, const char *name)
+{
+	size_t size = strlen(name);
+
+	for (size_t i = 0; i < env->count; i++)
+		if (strncmp(env->items[i], name, size) == 0 && env->items[i][size] == '=')
+			return true;
+	return false;
+}
+
+static void collect_env(struct builder *b)
+{
+	for (size_t i = 0; b->options->env && i < b->options->env->count; i++)
+		strings_add(&b->env, b->options->env->items[i]);
+	if (tree_find(&b->image->tree, "etc/ssl/certs/ca-certificates.crt") &&
+		!has_name(&b->env, "SSL_CERT_FILE"))
+		strings_add(&b->env, "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt");
+}
+
+static bool collect(struct builder *b, struct error *err)
+{
+	const struct strings *files = b->options->files;
+
+	b->closure = closure_new(&(struct closure_options){.architecture = b->image->architecture},
+		&b->image->tree, &b->image->warnings);
+	if (!add_program(b, err))
+		return false;
+	for (size_t i = 0; files && i < files->count; i++)
+		if (!add_file(b, files->items[i], err))
+			return false;
+	collect_env(b);
+	return add_fixed(b, err);
+}
+
+static bool build_layers(struct builder *b, const struct layout *layout, struct error *err)
+{
+	scoped(layer_cache_free) struct layer_cache cache = {0};
+	struct layer_options options = {.compression = b->options->compression,
+		.modified_s = b->created_s};
+
+	if (b->options->cache_folder) {
+		cache = layer_cache_of(b->options->cache_folder);
+		options.cache = &cache;
+	}
+	for (int kind = 0; kind < LAYER_KINDS; kind++) {
+		struct layer *layer = &b->image->layers[kind];
+		if (!layer_build(&b->image->tree, (enum layer_kind)kind, &options, layout, layer,
+			    err))
+			return false;
+		b->image->size_bytes += layer->packed.size_bytes;
+	}
+	return true;
+}
+
+static bool write_documents(struct builder *b, const struct layout *layout, struct error *err)
+{
+	struct image *image = b->image;
+	scoped(buf_free) struct buf config = {0}, manifest = {0};
+	struct layout_entry entry = {.media_type = MEDIA_TYPE_MANIFEST};
+
+	config_write(&(struct image_config){.architecture = image->architecture,
+			     .user = b->user,
+			     .entrypoint = b->program,
+			     .args = b->options->args,
+			     .env = &b->env,
+			     .labels = b->options->labels,
+			     .port = b->options->port,
+			     .created_s = b->created_s},
+		image->layers, LAYER_KINDS, &config);
+	if (!layout_write_blob(layout, buf_str(&config), &image->config_digest, err))
+		return false;
+	manifest_write(&image->config_digest, (int64_t)config.size, image->layers, LAYER_KINDS,
+		&manifest);
+	if (!layout_write_blob(layout, buf_str(&manifest), &image->digest, err))
+		return false;
+	image->size_bytes += (int64_t)(config.size + manifest.size);
+	entry.digest = image->digest;
+	entry.size_bytes = (int64_t)manifest.size;
+	return layout_set_tag(layout, image->tag, &entry, image->architecture, err);
+}
+
+bool image_build(const struct image_options *options, struct image *out_image, struct error *err)
+{
+	scoped(image_free) struct image image = {0};
+	scoped(builder_free) struct builder b = {.options = options, .image = &image};
+	scoped(layout_free) struct layout layout = {0};
+
+	if (!check_options(&b, err))
+		return false;
+	if (!collect(&b, err))
+		return error_while(err, "collecting what \"%s\" needs", options->binary);
+	if (!layout_create(image.layout, &layout, err) || !build_layers(&b, &layout, err) ||
+		!write_documents(&b, &layout, err))
+		return error_while(err, "writing the image to \"%s\"", options->output);
+	*out_image = image;
+	image = (struct image){0};
+	return true;
+}
+
+static void put_digest(struct json_writer *w, const char *key, const struct digest *digest)
+{
+	char text[DIGEST_TEXT_SIZE];
+
+	digest_to_text(digest, text);
+	json_put_text(w, key, text);
+}
+
+static void put_layer(struct json_writer *w, const struct layer *layer)
+{
+	json_object_begin(w);
+	put_digest(w, "digest", &layer->packed.digest);
+	put_digest(w, "diff_id", &layer->packed.diff_id);
+	json_put_int(w, "size", layer->packed.size_bytes);
+	json_put_text(w, "media_type", compression_media_type(layer->compression));
+	json_put_text(w, "kind", layer_kind_name(layer->kind));
+	json_put_int(w, "entries", (int64_t)layer->entry_count);
+	json_put_bool(w, "reused", layer->reused);
+	json_object_end(w);
+}
+
+static void put_files(struct json_writer *w, const struct tree *tree)
+{
+	json_key(w, "files");
+	json_array_begin(w);
+	for (size_t i = 0; i < tree->count; i++) {
+		const struct tree_entry *entry = &tree->entries[i];
+		json_object_begin(w);
+		json_key(w, "path");
+		json_write_format(w, "/%s", entry->path);
+		json_put_text(w, "layer", layer_kind_name(entry->layer));
+		json_put_int(w, "size", entry->size_bytes);
+		if (entry->kind == ENTRY_LINK)
+			json_put_text(w, "target", entry->target);
+		json_put_text(w, "why", entry->why);
+		json_object_end(w);
+	}
+	json_array_end(w);
+}
+
+void image_write_json(const struct image *image, bool files, struct buf *out)
+{
+	struct json_writer w = json_writer_start(out);
+
+	json_object_begin(&w);
+	json_put_text(&w, "stage", "image build");
+	json_put_text(&w, "status", "done");
+	put_digest(&w, "digest", &image->digest);
+	put_digest(&w, "config_digest", &image->config_digest);
+	json_put_int(&w, "size", image->size_bytes);
+	json_key(&w, "platform");
+	json_write_format(&w, "linux/%s", image->architecture);
+	json_put_text(&w, "layout", image->layout);
+	json_put_text(&w, "tag", image->tag);
+	json_key(&w, "layers");
+	json_array_begin(&w);
+	for (int kind = 0; kind < LAYER_KINDS; kind++)
+		if (image->layers[kind].entry_count > 0)
+			put_layer(&w, &image->layers[kind]);
+	json_array_end(&w);
+	json_put_text(&w, "sbom", NULL);
+	json_put_bool(&w, "reproducible", true);
+	json_key(&w, "warnings");
+	json_array_begin(&w);
+	for (size_t i = 0; i < image->warnings.count; i++)
+		json_write_text(&w, image->warnings.items[i]);
+	json_array_end(&w);
+	if (files)
+		put_files(&w, &image->tree);
+	json_object_end(&w);
+}

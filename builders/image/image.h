@@ -1,0 +1,56 @@
+/*
+ * image.h - from a built program to an image in a layout.
+ *
+ *     program ─► closure (libraries, loader, certificates) ─► tree ─► layers ─► config ─► manifest
+ *     files   ─┘                                                                └► tag in the layout
+ *
+ * The image holds /app/<program>, what it needs (closure.h), the files named, /etc/passwd and
+ * /etc/group (root, nobody, nonroot 65532), /etc/nsswitch.conf and /tmp. No shell, no package
+ * manager. Its digest depends on the bytes of these and on the options, not on who builds it, where,
+ * when, under which umask or locale.
+ *
+ * Time  `created` and every file's time are SOURCE_DATE_EPOCH, or 1970 when it is not set.
+ */
+#ifndef BUILDERS_IMAGE_IMAGE_H
+#define BUILDERS_IMAGE_IMAGE_H
+
+#include "builders/image/config.h"
+
+struct image_options {
+	const char *binary;           /* ELF program; required */
+	const struct strings *files;  /* "SRC:DST", file or folder; may be NULL, as those below */
+	const struct strings *args;   /* arguments the program gets when the runtime names none */
+	const struct strings *env;    /* "NAME=value" */
+	const struct strings *labels; /* "key=value" */
+	const char *user;             /* NULL: "65532"; numbers, "UID" or "UID:GID" */
+	int64_t port;                 /* 0: none */
+	enum compression compression;
+	const char *platform;     /* "linux/arm64"; NULL: this machine's */
+	const char *output;       /* "FOLDER:TAG", tag "latest" when missing */
+	const char *cache_folder; /* NULL: no layer cache */
+};
+
+struct image {
+	struct digest digest, config_digest;
+	int64_t size_bytes; /* manifest, config and layers */
+	char *architecture; /* owned */
+	char *layout, *tag; /* owned */
+	struct layer layers[LAYER_KINDS];
+	struct tree tree;        /* what is in it and why */
+	struct strings warnings; /* for people; none of them stops the build */
+};
+void image_free(struct image *image);
+
+/*
+ * Builds, and tags it in the layout when all is written.
+ *
+ * Fails with the kinds of closure_add(), tree_add_…() and layer_build(); ERROR_USAGE for options that
+ * make no sense (also a SOURCE_DATE_EPOCH that is no number).
+ */
+bool image_build(const struct image_options *options, struct image *out_image, struct error *err)
+	must_use;
+
+/* The document of interfaces.md, "image build"; with files: every path, its layer and why it is there. */
+void image_write_json(const struct image *image, bool files, struct buf *out);
+
+#endif

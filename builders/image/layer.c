@@ -1,0 +1,293 @@
+#include "builders/image/layer.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "builders/image/tar.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* One line of the archive: an entry, or a folder that is only implied by a path below it. */
+struct item {
+	const char *path;               /* borrowed from the tree or the arena */
+	const struct tree_entry *entry; /* NULL: an implied folder */
+};
+
+struct listing {
+	struct item *items; /* owned */
+	size_t count, capacity;
+	struct arena arena; /* paths of implied folders */
+};
+
+static void listing_free(struct listing *list)
+{
+	free(list->items);
+	arena_free(&list->arena);
+}
+
+static void push(struct listing *list, const char *path, const struct tree_entry *entry)
+{
+	if (list->count == list->capacity) {
+		list->capacity = list->capacity ? list->capacity * 2 : 64;
+		list->items = memory_resize(list->items, list->capacity * sizeof(list->items[0]));
+	}
+	list->items[list->count++] = (struct item){path, entry};
+}
+
+/* A folder's mode is the same in every layer, so it comes from the tree wherever it was added. */
+static void push_parents(struct listing *list, const struct tree *tree, const char *path,
+	const char *previous)
+{
+	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+		size_t size = (size_t)(slash - path);
+
+		if (previous && strncmp(previous, path, size + 1) == 0)
+			continue; /* pushed for the entry before */
+		char *folder = arena_copy(&list->arena, path, size);
+		const struct tree_entry *entry = tree_find(tree, folder);
+		push(list, folder, entry && entry->kind == ENTRY_FOLDER ? entry : NULL);
+	}
+}
+
+static int by_path(const void *a, const void *b)
+{
+	return strcmp(((const struct item *)a)->path, ((const struct item *)b)->path);
+}
+
+/* What the layer holds, sorted, each path once. Returns the number of entries of its own. */
+static size_t list_layer(const struct tree *tree, enum layer_kind kind, struct listing *list)
+{
+	const char *previous = NULL;
+	size_t own = 0, kept = 0;
+
+	for (size_t i = 0; i < tree->count; i++) {
+		const struct tree_entry *entry = &tree->entries[i];
+		if (entry->layer != kind)
+			continue;
+		push_parents(list, tree, entry->path, previous);
+		push(list, entry->path, entry);
+		previous = entry->path;
+		own++;
+	}
+	if (list->count > 0)
+		qsort(list->items, list->count, sizeof(list->items[0]), by_path);
+	for (size_t i = 0; i < list->count; i++) {
+		if (kept > 0 && strcmp(list->items[kept - 1].path, list->items[i].path) == 0) {
+			if (!list->items[kept - 1].entry)
+				list->items[kept - 1].entry = list->items[i].entry;
+			continue;
+		}
+		list->items[kept++] = list->items[i];
+	}
+	list->count = kept;
+	return own;
+}
+
+static void hash_text(struct hasher *hasher, const char *text)
+{
+	hasher_add(hasher, text ? text : "", text ? strlen(text) + 1 : 1);
+}
+
+/* What the layer is made from, without reading any file. */
+static struct digest key_of_inputs(const struct listing *list, const struct layer_options *options)
+{
+	struct hasher *hasher = hasher_new();
+
+	hash_text(hasher, "layer by files 1");
+	hash_text(hasher, packer_compressor(options->compression));
+	hasher_add(hasher, &options->modified_s, sizeof(options->modified_s));
+	for (size_t i = 0; i < list->count; i++) {
+		const struct tree_entry *entry = list->items[i].entry;
+
+		hash_text(hasher, list->items[i].path);
+		if (!entry)
+			continue;
+		uint32_t form[2] = {(uint32_t)entry->kind, entry->mode};
+		hasher_add(hasher, form, sizeof(form));
+		hash_text(hasher, entry->target);
+		hasher_add(hasher, &entry->identity, sizeof(entry->identity));
+		hasher_add(hasher, &entry->size_bytes, sizeof(entry->size_bytes));
+		if (entry->content)
+			hasher_add(hasher, entry->content, (size_t)entry->size_bytes);
+	}
+	struct digest key = hasher_finish(hasher);
+	hasher_free(&hasher);
+	return key;
+}
+
+static struct digest key_of_content(const struct digest *diff_id, enum compression compression)
+{
+	struct hasher *hasher = hasher_new();
+
+	hash_text(hasher, "layer by content 1");
+	hash_text(hasher, packer_compressor(compression));
+	hasher_add(hasher, diff_id->bytes, sizeof(diff_id->bytes));
+	struct digest key = hasher_finish(hasher);
+	hasher_free(&hasher);
+	return key;
+}
+
+/* Would a change made from now on show in the times of every file? */
+static bool all_quiet(const struct listing *list)
+{
+	struct timespec now;
+
+	/* The coarse clock is the one that files are stamped with. */
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	int64_t limit = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - LAYER_CACHE_QUIET_NS;
+	for (size_t i = 0; i < list->count; i++) {
+		const struct tree_entry *entry = list->items[i].entry;
+		if (entry && entry->source && entry->identity.changed_ns > limit)
+			return false;
+	}
+	return true;
+}
+
+static bool raise_changed(const struct tree_entry *entry, struct error *err)
+{
+	error_raise(err, ERROR_CONFLICT, "\"%s\" changed while the image was being built",
+		entry->source);
+	return error_next(err, "build the image when nothing writes to its files any more");
+}
+
+static bool is_unchanged(const struct tree_entry *entry, int fd)
+{
+	const struct file_identity *old = &entry->identity;
+	struct stat now;
+
+	return fstat(fd, &now) == 0 && old->device == (int64_t)now.st_dev &&
+	       old->inode == (int64_t)now.st_ino && old->size_bytes == now.st_size &&
+	       old->modified_ns == (int64_t)now.st_mtim.tv_sec * 1000000000 + now.st_mtim.tv_nsec &&
+	       old->changed_ns == (int64_t)now.st_ctim.tv_sec * 1000000000 + now.st_ctim.tv_nsec;
+}
+
+static bool pack_file(struct packer *packer, const struct tree_entry *entry, struct error *err)
+{
+	scoped(descriptor_close) int fd = open(entry->source, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int64_t left = entry->size_bytes;
+
+	if (fd < 0)
+		return error_raise_errno(err, "open \"%s\"", entry->source);
+	if (!is_unchanged(entry, fd))
+		return raise_changed(entry, err);
+	while (left > 0) {
+		char *room;
+		size_t size;
+
+		if (!packer_room(packer, &room, &size, err))
+			return false;
+		ssize_t got = read(fd, room, (int64_t)size < left ? size : (size_t)left);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return error_raise_errno(err, "read \"%s\"", entry->source);
+		if (got == 0)
+			return raise_changed(entry, err);
+		packer_filled(packer, (size_t)got);
+		left -= got;
+	}
+	return is_unchanged(entry, fd) || raise_changed(entry, err);
+}
+
+static const enum tar_kind tar_kinds[] = {
+	[ENTRY_FOLDER] = TAR_FOLDER,
+	[ENTRY_FILE] = TAR_FILE,
+	[ENTRY_LINK] = TAR_LINK,
+};
+
+static bool pack_item(struct packer *packer, const struct item *item, int64_t modified_s,
+	struct buf *header, struct error *err)
+{
+	static const char zeros[TAR_BLOCK];
+	static const struct tree_entry implied = {.kind = ENTRY_FOLDER, .mode = 0755};
+	const struct tree_entry *entry = item->entry ? item->entry : &implied;
+
+	buf_clear(header);
+	tar_append_header(header, &(struct tar_header){.path = item->path,
+					  .kind = tar_kinds[entry->kind],
+					  .mode = entry->mode,
+					  .size_bytes = entry->size_bytes,
+					  .target = entry->target,
+					  .modified_s = modified_s});
+	if (!packer_add(packer, header->data, header->size, err))
+		return false;
+	if (entry->kind != ENTRY_FILE)
+		return true;
+	if (entry->source ? !pack_file(packer, entry, err)
+			  : !packer_add(packer, entry->content, (size_t)entry->size_bytes, err))
+		return false;
+	return packer_add(packer, zeros, tar_padding(entry->size_bytes), err);
+}
+
+static bool pack_all(const struct listing *list, const struct layer_options *options,
+	struct packer *packer, struct error *err)
+{
+	static const char zeros[TAR_END_SIZE];
+	scoped(buf_free) struct buf header = {0};
+
+	for (size_t i = 0; i < list->count; i++)
+		if (!pack_item(packer, &list->items[i], options->modified_s, &header, err))
+			return false;
+	return packer_add(packer, zeros, sizeof(zeros), err);
+}
+
+static bool make(const struct listing *list, const struct layer_options *options,
+	const struct layout *layout, struct layer *layer, struct error *err)
+{
+	scoped(layout_blob_discard) struct layout_blob blob = {0};
+	scoped(packer_free) struct packer *packer = NULL;
+	struct digest diff_id, key;
+
+	if (!layout_blob_create(layout, &blob, err))
+		return false;
+	packer = packer_new(options->compression, blob.fd, blob.temporary);
+	if (!pack_all(list, options, packer, err))
+		return false;
+	if (options->cache && packer_peek(packer, &diff_id)) {
+		key = key_of_content(&diff_id, options->compression);
+		if (layer_cache_take(options->cache, &key, layout, &layer->packed)) {
+			layer->reused = true;
+			return true;
+		}
+	}
+	if (!packer_finish(packer, &layer->packed, err) ||
+		!layout_blob_commit(layout, &blob, &layer->packed.digest, err))
+		return false;
+	if (options->cache) {
+		key = key_of_content(&layer->packed.diff_id, options->compression);
+		layer_cache_store(options->cache, &key, layout, &layer->packed);
+	}
+	return true;
+}
+
+bool layer_build(const struct tree *tree, enum layer_kind kind, const struct layer_options *options,
+	const struct layout *layout, struct layer *out_layer, struct error *err)
+{
+	scoped(listing_free) struct listing list = {0};
+	struct layer layer = {.kind = kind, .compression = options->compression};
+	struct digest key = {0};
+
+	layer.entry_count = list_layer(tree, kind, &list);
+	if (layer.entry_count > 0) {
+		bool by_files = options->cache && all_quiet(&list);
+
+		if (by_files) {
+			key = key_of_inputs(&list, options);
+			layer.reused =
+				layer_cache_take(options->cache, &key, layout, &layer.packed);
+		}
+		if (!layer.reused) {
+			if (!make(&list, options, layout, &layer, err))
+				return error_while(err, "packing the layer \"%s\"",
+					layer_kind_name(kind));
+			if (by_files)
+				layer_cache_store(options->cache, &key, layout, &layer.packed);
+		}
+	}
+	*out_layer = layer;
+	return true;
+}

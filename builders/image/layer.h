@@ -1,0 +1,39 @@
+/*
+ * layer.h - one layer of an image: the entries of a tree that belong to it, as a compressed tar blob
+ *           in a layout.
+ *
+ * Entries stand bytewise by path, parents first; times are one given second. A layer that was made
+ * before from the same files is taken from the cache (layer_cache.h): not read, not compressed, not
+ * hashed again.
+ */
+#ifndef BUILDERS_IMAGE_LAYER_H
+#define BUILDERS_IMAGE_LAYER_H
+
+#include "builders/image/layer_cache.h"
+#include "builders/image/layout.h"
+#include "builders/image/packer.h"
+#include "builders/image/tree.h"
+
+struct layer {
+	enum layer_kind kind;
+	enum compression compression;
+	struct packed packed;
+	size_t entry_count; /* files, links and folders in it; 0: there is no such layer */
+	bool reused;        /* taken from the cache */
+};
+
+struct layer_options {
+	enum compression compression;
+	int64_t modified_s;        /* of every entry */
+	struct layer_cache *cache; /* NULL: none */
+};
+
+/*
+ * Packs the entries of one kind. Nothing is written when the tree has none.
+ *
+ * Fails with ERROR_CONFLICT when a file changed since it was added to the tree.
+ */
+bool layer_build(const struct tree *tree, enum layer_kind kind, const struct layer_options *options,
+	const struct layout *layout, struct layer *out_layer, struct error *err) must_use;
+
+#endif

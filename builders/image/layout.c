@@ -1,0 +1,322 @@
+#include "builders/image/layout.h"
+
+#include "base/json_writer.h"
+#include "base/memory.h"
+#include "base/path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define REF_NAME "org.opencontainers.image.ref.name"
+
+static const char version_text[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
+
+void layout_free(struct layout *layout)
+{
+	text_free(&layout->path);
+}
+
+/* Replaces path in one step by a temporary file of our own. Not synced to disk: after a power cut
+ * a layout is simply built again. */
+static bool put_file(const char *path, struct str content, struct error *err)
+{
+	return file_write(path, content, 0644, false, err);
+}
+
+/* The version file must be there and say 1.x. */
+static bool check_version(const char *path, struct error *err)
+{
+	scoped(text_free) char *file = path_join(path, "oci-layout");
+	scoped(json_free) struct json *value = NULL;
+
+	if (!json_read_file(file, 4096, &value, err)) {
+		error_while(err, "opening the image layout \"%s\"", path);
+		return error_next(err, "name a folder that `dogshore image build --output` made");
+	}
+	const char *version = json_get_text(value, "imageLayoutVersion", "");
+	if (!text_starts_with(version, "1."))
+		return error_raise(err, ERROR_INVALID,
+			"\"%s\" is an image layout of version \"%s\"; 1.0.0 is known here", path,
+			version);
+	return true;
+}
+
+bool layout_open(const char *path, struct layout *out_layout, struct error *err)
+{
+	if (!check_version(path, err))
+		return false;
+	out_layout->path = memory_copy_text(path);
+	return true;
+}
+
+static bool is_empty(const char *path)
+{
+	struct strings names = {0};
+	bool empty = folder_list(path, &names, NULL) && names.count == 0;
+
+	strings_free(&names);
+	return empty;
+}
+
+bool layout_create(const char *path, struct layout *out_layout, struct error *err)
+{
+	scoped(text_free) char *file = path_join(path, "oci-layout");
+	scoped(text_free) char *blobs = path_join(path, "blobs/sha256");
+
+	if (file_exists(file)) {
+		if (!check_version(path, err))
+			return false;
+	} else {
+		if (file_exists(path) && !is_empty(path) && !file_exists(blobs)) {
+			error_raise(err, ERROR_CONFLICT,
+				"\"%s\" holds other things and is no image layout", path);
+			return error_next(err, "name a new folder");
+		}
+		if (!folder_make(blobs, 0755, err) || !put_file(file, str_of(version_text), err))
+			return error_while(err, "making the image layout \"%s\"", path);
+	}
+	if (!folder_make(blobs, 0755, err))
+		return false;
+	out_layout->path = memory_copy_text(path);
+	return true;
+}
+
+static bool is_tag(const char *tag)
+{
+	/* distribution-spec: [a-zA-Z0-9_][a-zA-Z0-9._-]{0,127} */
+	if (*tag == 0 || *tag == '.' || *tag == '-' || strlen(tag) > 128)
+		return false;
+	for (; *tag; tag++)
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-",
+			    *tag))
+			return false;
+	return true;
+}
+
+bool layout_reference_parse(const char *text, char **out_path, char **out_tag, struct error *err)
+{
+	const char *colon = strrchr(text, ':');
+	bool has_tag = colon && !strchr(colon, '/');
+
+	if (*text == 0 || colon == text) {
+		error_raise(err, ERROR_USAGE, "\"%s\" names no image layout", text);
+		return error_next(err, "write it FOLDER:TAG, for example out/rooms:1.4");
+	}
+	if (has_tag && !is_tag(colon + 1)) {
+		error_raise(err, ERROR_USAGE, "\"%s\" is no tag", colon + 1);
+		return error_next(err, "a tag has up to 128 letters, digits, '_', '.', '-' and "
+				       "starts with none of the "
+				       "last two");
+	}
+	*out_path = has_tag ? memory_copy(text, (size_t)(colon - text)) : memory_copy_text(text);
+	*out_tag = memory_copy_text(has_tag ? colon + 1 : "latest");
+	return true;
+}
+
+char *layout_blob_path(const struct layout *layout, const struct digest *digest)
+{
+	char hex[DIGEST_HEX_SIZE];
+
+	digest_to_hex(digest, hex);
+	return memory_format("%s/blobs/sha256/%s", layout->path, hex);
+}
+
+bool layout_has_blob(const struct layout *layout, const struct digest *digest, int64_t size_bytes)
+{
+	scoped(text_free) char *path = layout_blob_path(layout, digest);
+	struct stat status;
+
+	return stat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == size_bytes;
+}
+
+bool layout_write_blob(const struct layout *layout, struct str content, struct digest *out_digest,
+	struct error *err)
+{
+	struct digest digest = digest_of_str(content);
+	scoped(text_free) char *path = layout_blob_path(layout, &digest);
+
+	if (!layout_has_blob(layout, &digest, (int64_t)content.size) &&
+		!file_write(path, content, 0644, false, err))
+		return false;
+	*out_digest = digest;
+	return true;
+}
+
+bool layout_read_blob(const struct layout *layout, const struct digest *digest, size_t limit_bytes,
+	struct buf *out, struct error *err)
+{
+	scoped(text_free) char *path = layout_blob_path(layout, digest);
+	size_t before = out->size;
+
+	if (!file_read(path, limit_bytes, out, err))
+		return error_while(err, "reading the image layout \"%s\"", layout->path);
+	struct digest real = digest_of(out->data + before, out->size - before);
+	if (digest_equal(&real, digest))
+		return true;
+	error_raise(err, ERROR_INVALID, "the content of \"%s\" has another digest than its name",
+		path);
+	return error_next(err, "the layout is damaged: build the image again into a new folder");
+}
+
+bool layout_blob_create(const struct layout *layout, struct layout_blob *out_blob,
+	struct error *err)
+{
+	char random[17];
+
+	random_hex(random, 16);
+	struct layout_blob blob = {
+		.temporary = memory_format("%s/blobs/sha256/.new-%s", layout->path, random)};
+	blob.fd = open(blob.temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (blob.fd < 0) {
+		error_raise_errno(err, "create \"%s\"", blob.temporary);
+		text_free(&blob.temporary);
+		return false;
+	}
+	/* Whatever the umask: a layout is read by other users' tools. */
+	if (fchmod(blob.fd, 0644) < 0) {
+		error_raise_errno(err, "set the mode of \"%s\"", blob.temporary);
+		layout_blob_discard(&blob);
+		return false;
+	}
+	*out_blob = blob;
+	return true;
+}
+
+bool layout_blob_commit(const struct layout *layout, struct layout_blob *blob,
+	const struct digest *digest, struct error *err)
+{
+	scoped(text_free) char *path = layout_blob_path(layout, digest);
+
+	if (rename(blob->temporary, path) < 0)
+		return error_raise_errno(err, "rename \"%s\" to \"%s\"", blob->temporary, path);
+	text_free(&blob->temporary);
+	layout_blob_discard(blob);
+	return true;
+}
+
+void layout_blob_discard(struct layout_blob *blob)
+{
+	if (blob->temporary)
+		unlink(blob->temporary);
+	if (blob->fd > 0)
+		close(blob->fd);
+	text_free(&blob->temporary);
+	blob->fd = 0;
+}
+
+static bool read_index(const struct layout *layout, struct json **out_index, struct error *err)
+{
+	scoped(text_free) char *path = path_join(layout->path, "index.json");
+
+	return json_read_file(path, MANIFEST_LIMIT, out_index, err);
+}
+
+static const char *tag_of(const struct json *descriptor)
+{
+	return json_get_text(json_get(descriptor, "annotations"), REF_NAME, "");
+}
+
+bool layout_find_tag(const struct layout *layout, const char *tag, struct layout_entry *out_entry,
+	struct error *err)
+{
+	scoped(json_free) struct json *index = NULL;
+	scoped(buf_free) struct buf known = {0};
+
+	if (!read_index(layout, &index, err))
+		return false;
+	const struct json *manifests = json_get(index, "manifests");
+	for (size_t i = 0; i < json_count(manifests); i++) {
+		const struct json *descriptor = json_at(manifests, i);
+		const char *name = tag_of(descriptor);
+
+		if (!text_equal(name, tag)) {
+			buf_printf(&known, "%s%s", known.size ? ", " : "", name);
+			continue;
+		}
+		if (!digest_parse(json_str(json_get(descriptor, "digest")), &out_entry->digest))
+			return error_raise(err, ERROR_INVALID,
+				"the tag \"%s\" in \"%s\" has no sha256 digest", tag, layout->path);
+		out_entry->size_bytes = json_get_int(descriptor, "size", 0);
+		snprintf(out_entry->media_type, sizeof(out_entry->media_type), "%s",
+			json_get_text(descriptor, "mediaType", MEDIA_TYPE_MANIFEST));
+		return true;
+	}
+	error_raise(err, ERROR_NOT_FOUND, "the image layout \"%s\" has no tag \"%s\"", layout->path,
+		tag);
+	return error_next(err, "it has: %s", known.size ? buf_text(&known) : "none");
+}
+
+static struct json *new_descriptor(const char *tag, const struct layout_entry *entry,
+	const char *architecture)
+{
+	char digest[DIGEST_TEXT_SIZE];
+	struct json *platform = NULL;
+
+	digest_to_text(&entry->digest, digest);
+	if (architecture)
+		platform = json_object_of("architecture", json_text_new(architecture), "os",
+			json_text_new("linux"), NULL);
+	return json_object_of("mediaType", json_text_new(entry->media_type), "digest",
+		json_text_new(digest), "size", json_int_new(entry->size_bytes), "platform",
+		platform, "annotations", json_object_of(REF_NAME, json_text_new(tag), NULL), NULL);
+}
+
+/* Holds the layout's lock until the descriptor is closed. */
+static bool lock(const struct layout *layout, int *out_fd, struct error *err)
+{
+	int fd = open(layout->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), result;
+
+	if (fd < 0)
+		return error_raise_errno(err, "open \"%s\"", layout->path);
+	do
+		result = flock(fd, LOCK_EX);
+	while (result < 0 && errno == EINTR);
+	if (result < 0) {
+		error_raise_errno(err, "lock \"%s\"", layout->path);
+		close(fd);
+		return false;
+	}
+	*out_fd = fd;
+	return true;
+}
+
+/* The index without the tag; an empty one when there is none yet. */
+static bool index_without(const struct layout *layout, const char *tag, struct json **out_index,
+	struct error *err)
+{
+	scoped(text_free) char *path = path_join(layout->path, "index.json");
+
+	if (!file_exists(path))
+		*out_index = json_object_of("schemaVersion", json_int_new(2), "mediaType",
+			json_text_new(MEDIA_TYPE_INDEX), "manifests", json_array_new(), NULL);
+	else if (!read_index(layout, out_index, err))
+		return false;
+	struct json *manifests = json_get(*out_index, "manifests");
+	if (!json_is_array(manifests)) {
+		json_free(out_index);
+		return error_raise(err, ERROR_INVALID, "\"%s\" has no list \"manifests\"", path);
+	}
+	for (size_t i = json_count(manifests); i-- > 0;)
+		if (text_equal(tag_of(json_at(manifests, i)), tag))
+			json_remove_at(manifests, i);
+	return true;
+}
+
+bool layout_set_tag(const struct layout *layout, const char *tag, const struct layout_entry *entry,
+	const char *architecture, struct error *err)
+{
+	scoped(descriptor_close) int locked = -1;
+	scoped(json_free) struct json *index = NULL;
+	scoped(buf_free) struct buf text = {0};
+	scoped(text_free) char *path = path_join(layout->path, "index.json");
+
+	if (!lock(layout, &locked, err) || !index_without(layout, tag, &index, err))
+		return false;
+	json_append(json_get(index, "manifests"), new_descriptor(tag, entry, architecture));
+	json_write(index, &text);
+	return put_file(path, buf_str(&text), err);
+}

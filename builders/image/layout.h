@@ -1,0 +1,75 @@
+/*
+ * layout.h - an OCI image layout: a folder with blobs named by digest and an index.json of tags.
+ *
+ *     LAYOUT/oci-layout, LAYOUT/index.json, LAYOUT/blobs/sha256/<hex>
+ *
+ * Several processes may write into one layout: a blob appears whole under its name, and index.json
+ * is read, changed and replaced under a lock on the folder.
+ *
+ * Source  image-spec 1.1, image-layout.md. A tag is the annotation org.opencontainers.image.ref.name.
+ */
+#ifndef BUILDERS_IMAGE_LAYOUT_H
+#define BUILDERS_IMAGE_LAYOUT_H
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/json.h"
+
+#define MEDIA_TYPE_MANIFEST "application/vnd.oci.image.manifest.v1+json"
+#define MEDIA_TYPE_INDEX "application/vnd.oci.image.index.v1+json"
+#define MEDIA_TYPE_CONFIG "application/vnd.oci.image.config.v1+json"
+#define MEDIA_TYPE_DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
+#define MEDIA_TYPE_DOCKER_LIST "application/vnd.docker.distribution.manifest.list.v2+json"
+
+enum { MANIFEST_LIMIT = 4 << 20 };
+
+struct layout {
+	char *path; /* owned */
+};
+void layout_free(struct layout *layout);
+
+/* Makes the folder and what a layout needs, where missing. ERROR_INVALID when the folder holds a
+ * layout of a version we do not know, ERROR_CONFLICT when it holds something else. */
+bool layout_create(const char *path, struct layout *out_layout, struct error *err) must_use;
+/* One that must be there. */
+bool layout_open(const char *path, struct layout *out_layout, struct error *err) must_use;
+
+/* Splits "DIR:TAG" or "DIR"; the tag is "latest" when none is given. Both owned. */
+bool layout_reference_parse(const char *text, char **out_path, char **out_tag, struct error *err)
+	must_use;
+
+/* Owned path of a blob, there or not. */
+char *layout_blob_path(const struct layout *layout, const struct digest *digest) must_use;
+/* Is a blob of that digest and size there? */
+bool layout_has_blob(const struct layout *layout, const struct digest *digest, int64_t size_bytes);
+bool layout_write_blob(const struct layout *layout, struct str content, struct digest *out_digest,
+	struct error *err) must_use;
+/* Reads a small blob (a manifest, a config) and verifies its digest. */
+bool layout_read_blob(const struct layout *layout, const struct digest *digest, size_t limit_bytes,
+	struct buf *out, struct error *err) must_use;
+
+/* A blob of unknown digest: write to file.fd, then name it. discard undoes an uncommitted one. */
+struct layout_blob {
+	int fd;
+	char *temporary; /* owned */
+};
+bool layout_blob_create(const struct layout *layout, struct layout_blob *out_blob,
+	struct error *err) must_use;
+bool layout_blob_commit(const struct layout *layout, struct layout_blob *blob,
+	const struct digest *digest, struct error *err) must_use;
+void layout_blob_discard(struct layout_blob *blob);
+
+struct layout_entry {
+	struct digest digest;
+	int64_t size_bytes;
+	char media_type[128];
+};
+
+/* What a tag names. ERROR_NOT_FOUND lists the tags that are there. */
+bool layout_find_tag(const struct layout *layout, const char *tag, struct layout_entry *out_entry,
+	struct error *err) must_use;
+/* Makes tag name a manifest or index that is there already. architecture may be NULL. */
+bool layout_set_tag(const struct layout *layout, const char *tag, const struct layout_entry *entry,
+	const char *architecture, struct error *err) must_use;
+
+#endif

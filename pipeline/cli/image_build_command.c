@@ -1,0 +1,110 @@
+#include "base/memory.h"
+#include "base/path.h"
+#include "builders/image/image.h"
+#include "pipeline/cli/command.h"
+
+static struct {
+	const char *binary, *user, *compression, *platform, *output;
+	struct strings files, args, env, labels;
+	int64_t port;
+	bool explain, no_cache;
+} given;
+
+static const struct option_row rows[] = {
+	{"binary", OPTION_TEXT, &given.binary, "FILE", "the program, an ELF file", NULL},
+	{"file", OPTION_LIST, &given.files, "SRC:DST", "also put SRC at the absolute path DST",
+		NULL},
+	{"arg", OPTION_LIST, &given.args, "ARG", "argument the program gets by default", NULL},
+	{"env", OPTION_LIST, &given.env, "NAME=VALUE", "environment variable", NULL},
+	{"user", OPTION_TEXT, &given.user, "UID[:GID]", "run as (default 65532, nonroot)", NULL},
+	{"port", OPTION_INT, &given.port, "PORT", "TCP port the program listens on", NULL},
+	{"label", OPTION_LIST, &given.labels, "KEY=VALUE", "label", NULL},
+	{"platform", OPTION_TEXT, &given.platform, "linux/ARCH", "default: this machine's", NULL},
+	{"compression", OPTION_CHOICE, &given.compression, "HOW", "of layers (default zstd)",
+		"zstd|gzip|none"},
+	{"output", OPTION_TEXT, &given.output, "LAYOUT[:TAG]", "OCI layout to write (tag latest)",
+		NULL},
+	{"explain", OPTION_SWITCH, &given.explain, NULL, "list every file and why it is there",
+		NULL},
+	{"no-cache", OPTION_SWITCH, &given.no_cache, NULL, "make every layer anew", NULL},
+};
+
+static const struct option_set options = {
+	.usage = "image build --binary FILE [--file SRC:DST]... --output LAYOUT[:TAG]",
+	.about = "make an image of a program and what it needs",
+	.rows = rows,
+	.count = countof(rows),
+};
+
+static void print_layer(const struct layer *layer)
+{
+	char digest[DIGEST_TEXT_SIZE];
+
+	if (layer->entry_count == 0)
+		return;
+	digest_to_text(&layer->packed.digest, digest);
+	printf("  %-13s %9lld bytes  %4zu entries  %.19s%s\n", layer_kind_name(layer->kind),
+		(long long)layer->packed.size_bytes, layer->entry_count, digest,
+		layer->reused ? "  unchanged" : "");
+}
+
+static void print_image(const struct image *image)
+{
+	char digest[DIGEST_TEXT_SIZE];
+
+	digest_to_text(&image->digest, digest);
+	printf("%s:%s linux/%s %lld bytes\n%s\n", image->layout, image->tag, image->architecture,
+		(long long)image->size_bytes, digest);
+	for (int kind = 0; kind < LAYER_KINDS; kind++)
+		print_layer(&image->layers[kind]);
+	for (size_t i = 0; given.explain && i < image->tree.count; i++) {
+		const struct tree_entry *entry = &image->tree.entries[i];
+		printf("/%s%s%s: %s\n", entry->path, entry->target ? " -> " : "",
+			entry->target ? entry->target : "", entry->why);
+	}
+}
+
+static bool check_given(const struct command_context *context, struct image_options *build,
+	struct error *err)
+{
+	(void)context;
+	if (!given.binary || !given.output) {
+		error_raise(err, ERROR_USAGE, "--%s is missing",
+			given.binary ? "output" : "binary");
+		return error_next(err,
+			"dogshore image build --binary build/rooms --output out/rooms:1");
+	}
+	*build = (struct image_options){.binary = given.binary,
+		.files = &given.files,
+		.args = &given.args,
+		.env = &given.env,
+		.labels = &given.labels,
+		.user = given.user,
+		.port = given.port,
+		.platform = given.platform,
+		.output = given.output};
+	return !given.compression || compression_of_name(given.compression, &build->compression) ||
+	       error_raise(err, ERROR_USAGE, "unknown compression \"%s\"", given.compression);
+}
+
+static bool run(struct command_context *context, struct error *err)
+{
+	scoped(image_free) struct image image = {0};
+	scoped(text_free) char *cache = path_join(context->state, "layers");
+	struct image_options build;
+
+	if (!check_given(context, &build, err))
+		return false;
+	build.cache_folder = given.no_cache ? NULL : cache;
+	if (!image_build(&build, &image, err))
+		return false;
+	for (size_t i = 0; i < image.warnings.count; i++)
+		fprintf(stderr, "warning: %s\n", image.warnings.items[i]);
+	if (context->json)
+		image_write_json(&image, given.explain, &context->result);
+	else
+		print_image(&image);
+	return true;
+}
+
+const struct command image_build_command = {"image build", &options, run, false};
