@@ -10,7 +10,9 @@
  *
  * Ownership  an exchange is the server's; it ends when answered. `closed` tells a keeper that the
  *            client went away before the answer.
- * Limits     headers 32 KiB, body_limit_bytes, connection_limit, idle_timeout_s.
+ * Limits     headers 32 KiB, body_limit_bytes, connection_limit, idle_timeout_s; 8 MiB of a stream
+ *            that its reader does not take.
+ * Signals    SIGPIPE is ignored from http_server_start() on.
  */
 #ifndef BASE_HTTP_SERVER_H
 #define BASE_HTTP_SERVER_H
@@ -35,9 +37,10 @@ struct http_server_options {
 	unsigned connection_limit; /* 0: 1024 */
 	unsigned idle_timeout_s;   /* 0: 75 */
 	/* Headers are in. To stream the body set *sink and return; otherwise leave it. May answer
-	 * right away, then the body is not read. NULL: nothing is streamed. */
+	 * right away, then the body is dropped and handle is not called. A sink that fails answers
+	 * (also by itself, before it returns false) and ends the upload. NULL: nothing is streamed. */
 	void (*begin)(void *context, struct http_exchange *exchange, struct http_body_sink *sink);
-	/* The request is complete. Must answer or keep the exchange. */
+	/* The request is complete. Must answer, or keep the exchange and answer later. */
 	void (*handle)(void *context, struct http_exchange *exchange);
 	/* The exchange is over (answered, or the client went away): the last word about it. */
 	void (*closed)(void *context, struct http_exchange *exchange);
@@ -50,6 +53,7 @@ int http_server_port(const struct http_server *server);
 /* Stops accepting; requests in flight go on, answers carry "Connection: close". */
 void http_server_quiesce(struct http_server *server);
 size_t http_server_open_requests(const struct http_server *server);
+/* Ends all connections; not from inside a callback of the server. */
 void http_server_free(struct http_server **server);
 
 /* The request. Borrowed until the exchange is over. */
