@@ -13,7 +13,7 @@ enum { STREAM_LIMIT = 8 << 20, STREAM_BLOCK = 16 << 10 };
 void exchange_free(struct http_exchange *exchange)
 {
 	if (exchange->response)
-		MHD_destroy_response(exchange->response);
+		microhttpd.destroy_response(exchange->response);
 	free(exchange->target);
 	free(exchange->path);
 	strings_free(&exchange->query);
@@ -97,7 +97,7 @@ const char *http_exchange_target(const struct http_exchange *exchange)
 
 const char *http_exchange_header(const struct http_exchange *exchange, const char *name)
 {
-	return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
+	return microhttpd.lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
 }
 
 struct header_visit {
@@ -120,7 +120,8 @@ void http_exchange_each_header(const struct http_exchange *exchange,
 {
 	struct header_visit visit = {each, context};
 
-	MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, visit_header, &visit);
+	microhttpd.get_connection_values(exchange->connection, MHD_HEADER_KIND, visit_header,
+		&visit);
 }
 
 /* A parameter that cannot be decoded is left out, as one that nobody asked for. */
@@ -178,7 +179,7 @@ const char *http_exchange_client(const struct http_exchange *exchange)
 	const union MHD_ConnectionInfo *info;
 
 	if (!exchange->client[0]) {
-		info = MHD_get_connection_info(exchange->connection,
+		info = microhttpd.get_connection_info(exchange->connection,
 			MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 		if (info && info->client_addr)
 			write_address(info->client_addr, cache->client);
@@ -215,12 +216,13 @@ static void answer(struct http_exchange *exchange, int status, const char *conte
 		abort();
 	}
 	if (content_type)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+		microhttpd.add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+			content_type);
 	for (size_t i = 0; i + 1 < exchange->headers.count; i += 2)
-		MHD_add_response_header(response, exchange->headers.items[i],
+		microhttpd.add_response_header(response, exchange->headers.items[i],
 			exchange->headers.items[i + 1]);
 	if (server_is_quiet(exchange->server))
-		MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+		microhttpd.add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 	exchange->response = response;
 	exchange->status = status;
 	exchange->answered = true;
@@ -234,7 +236,7 @@ void http_answer(struct http_exchange *exchange, int status, const char *content
 	void *bytes = (void *)(uintptr_t)(body.data ? body.data : "");
 
 	answer(exchange, status, content_type,
-		MHD_create_response_from_buffer(body.size, bytes, MHD_RESPMEM_MUST_COPY));
+		microhttpd.create_response_from_buffer(body.size, bytes, MHD_RESPMEM_MUST_COPY));
 }
 
 void http_answer_buf(struct http_exchange *exchange, int status, const char *content_type,
@@ -243,7 +245,8 @@ void http_answer_buf(struct http_exchange *exchange, int status, const char *con
 	size_t size = body->size;
 
 	answer(exchange, status, content_type,
-		MHD_create_response_from_buffer(size, buf_take(body), MHD_RESPMEM_MUST_FREE));
+		microhttpd.create_response_from_buffer(size, buf_take(body),
+			MHD_RESPMEM_MUST_FREE));
 }
 
 void http_answer_file(struct http_exchange *exchange, int status, const char *content_type, int fd,
@@ -255,7 +258,8 @@ void http_answer_file(struct http_exchange *exchange, int status, const char *co
 		return;
 	}
 	answer(exchange, status, content_type,
-		MHD_create_response_from_fd_at_offset64((uint64_t)size, fd, (uint64_t)offset));
+		microhttpd.create_response_from_fd_at_offset64((uint64_t)size, fd,
+			(uint64_t)offset));
 }
 
 static ssize_t never_read(void *context, uint64_t position, char *out, size_t size)
@@ -269,7 +273,8 @@ void http_answer_head(struct http_exchange *exchange, int status, const char *co
 {
 	/* Of an answer to HEAD libmicrohttpd sends the size and reads nothing. */
 	answer(exchange, status, content_type,
-		MHD_create_response_from_callback((uint64_t)size, 1024, never_read, NULL, NULL));
+		microhttpd.create_response_from_callback((uint64_t)size, 1024, never_read, NULL,
+			NULL));
 }
 
 /* --- answers written bit by bit --- */
@@ -303,8 +308,8 @@ static ssize_t read_stream(void *context, uint64_t position, char *out, size_t s
 void http_answer_stream_begin(struct http_exchange *exchange, int status, const char *content_type)
 {
 	answer(exchange, status, content_type,
-		MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream,
-			exchange, NULL));
+		microhttpd.create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK,
+			read_stream, exchange, NULL));
 }
 
 bool http_answer_stream_write(struct http_exchange *exchange, struct str piece)

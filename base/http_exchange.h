@@ -13,9 +13,9 @@
 #define BASE_HTTP_EXCHANGE_H
 
 #include "base/http_server.h"
+#include "base/microhttpd_library.h"
 
 #include <arpa/inet.h>
-#include <microhttpd.h>
 
 enum exchange_phase {
 	EXCHANGE_HEAD,

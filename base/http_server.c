@@ -44,7 +44,7 @@ static void run(struct http_server *server)
 {
 	server->resuming = false;
 	server->running = true;
-	MHD_run(server->daemon);
+	microhttpd.run(server->daemon);
 	server->running = false;
 }
 
@@ -62,11 +62,11 @@ static int64_t before_wait(void *context)
 {
 	struct http_server *server = context;
 	MHD_UNSIGNED_LONG_LONG wait_ms = 0;
-	bool limited = MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES;
+	bool limited = microhttpd.get_timeout(server->daemon, &wait_ms) == MHD_YES;
 
 	if (server->resuming || (limited && wait_ms == 0)) {
 		run(server);
-		limited = MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES;
+		limited = microhttpd.get_timeout(server->daemon, &wait_ms) == MHD_YES;
 	}
 	if (server->resuming)
 		return 0;
@@ -81,8 +81,8 @@ static int64_t before_wait(void *context)
 static void on_hang_up(void *context, unsigned bits)
 {
 	struct http_exchange *exchange = context;
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	const union MHD_ConnectionInfo *info = microhttpd.get_connection_info(exchange->connection,
+		MHD_CONNECTION_INFO_CONNECTION_FD);
 	char byte;
 	ssize_t got = recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 
@@ -97,11 +97,11 @@ static void on_hang_up(void *context, unsigned bits)
 
 void exchange_suspend(struct http_exchange *exchange)
 {
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	const union MHD_ConnectionInfo *info = microhttpd.get_connection_info(exchange->connection,
+		MHD_CONNECTION_INFO_CONNECTION_FD);
 
 	exchange->suspended = true;
-	MHD_suspend_connection(exchange->connection);
+	microhttpd.suspend_connection(exchange->connection);
 	exchange->hang_up = loop_add_fd(exchange->server->loop, info->connect_fd, LOOP_READ,
 		on_hang_up, exchange);
 }
@@ -112,7 +112,7 @@ void exchange_resume(struct http_exchange *exchange)
 		return;
 	exchange->suspended = false;
 	loop_remove(exchange->server->loop, &exchange->hang_up);
-	MHD_resume_connection(exchange->connection);
+	microhttpd.resume_connection(exchange->connection);
 	exchange->server->resuming = true;
 }
 
@@ -174,7 +174,7 @@ static bool is_whole(const struct http_exchange *exchange, const char *version,
 /* NULL when the request may pass, else why not, with the status to answer. */
 static const char *check_head(struct http_exchange *exchange, const char *version, int *out_status)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(exchange->connection,
+	const union MHD_ConnectionInfo *info = microhttpd.get_connection_info(exchange->connection,
 		MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
 	struct head head;
 	const char *why;
@@ -183,7 +183,8 @@ static const char *check_head(struct http_exchange *exchange, const char *versio
 	*out_status = MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
 	if (!info || info->header_size > HEAD_LIMIT)
 		return "the head is larger than 32 KiB";
-	MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, collect_header, &head);
+	microhttpd.get_connection_values(exchange->connection, MHD_HEADER_KIND, collect_header,
+		&head);
 	if (head.count > HEADER_COUNT_LIMIT)
 		return "there are more than 256 header lines";
 	*out_status = MHD_HTTP_BAD_REQUEST;
@@ -202,10 +203,10 @@ static const char *check_head(struct http_exchange *exchange, const char *versio
 
 static enum MHD_Result hand_over(struct http_exchange *exchange)
 {
-	enum MHD_Result result = MHD_queue_response(exchange->connection,
+	enum MHD_Result result = microhttpd.queue_response(exchange->connection,
 		(unsigned)exchange->status, exchange->response);
 
-	MHD_destroy_response(exchange->response);
+	microhttpd.destroy_response(exchange->response);
 	exchange->response = NULL;
 	exchange->queued = true;
 	return result;
@@ -447,8 +448,8 @@ static bool listen_on(const char *host, int port, int *out_fd, int *out_port, st
 
 static struct MHD_Daemon *start_daemon(struct http_server *server)
 {
-	return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME, 0, NULL,
-		NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, server->listen_fd,
+	return microhttpd.start_daemon(MHD_USE_EPOLL | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME, 0,
+		NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, server->listen_fd,
 		MHD_OPTION_CONNECTION_LIMIT, server->options.connection_limit,
 		MHD_OPTION_CONNECTION_TIMEOUT, server->options.idle_timeout_s,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
@@ -475,6 +476,8 @@ bool http_server_start(struct loop *loop, const struct http_server_options *opti
 		server->options.idle_timeout_s = 75;
 	if (!listen_on(server->options.host, options->port, &server->listen_fd, &server->port, err))
 		return false;
+	if (!microhttpd_library_load(err))
+		return false;
 	/* sendfile() has no flag against it. */
 	signal(SIGPIPE, SIG_IGN);
 	server->daemon = start_daemon(server);
@@ -483,8 +486,8 @@ bool http_server_start(struct loop *loop, const struct http_server_options *opti
 			server->options.host, server->port);
 	server->options.host = NULL; /* borrowed until here */
 	server->ready = loop_add_fd(loop,
-		MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, LOOP_READ,
-		on_ready, server);
+		microhttpd.get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
+		LOOP_READ, on_ready, server);
 	server->idle = loop_add_idle(loop, before_wait, server);
 	*out_server = server;
 	server = NULL;
@@ -503,7 +506,7 @@ void http_server_quiesce(struct http_server *server)
 	/* Connections that wait to be accepted would be reset with the socket: take them in first. */
 	if (!server->running)
 		run(server);
-	MHD_quiesce_daemon(server->daemon);
+	microhttpd.quiesce_daemon(server->daemon);
 	close(server->listen_fd);
 	server->listen_fd = -1;
 }
@@ -530,8 +533,8 @@ void http_server_free(struct http_server **server)
 		loop_remove(gone->loop, &gone->ready);
 		loop_remove(gone->loop, &gone->idle);
 		if (gone->listen_fd >= 0)
-			gone->listen_fd = MHD_quiesce_daemon(gone->daemon);
-		MHD_stop_daemon(gone->daemon);
+			gone->listen_fd = microhttpd.quiesce_daemon(gone->daemon);
+		microhttpd.stop_daemon(gone->daemon);
 	}
 	if (gone->listen_fd >= 0)
 		close(gone->listen_fd);
