@@ -1,0 +1,8 @@
+#include "deployers/local/operation.h"
+
+const struct operation_table *const operation_tables[] = {
+	&ecr_operations,
+	&logs_operations,
+	&sts_operations,
+	NULL,
+};
