@@ -200,7 +200,7 @@ static int run_command(const struct command *command, int argc, char *const *arg
 /* No command of that name: says so with the nearest one. */
 static int unknown_command(int count, char *const *words)
 {
-	const char *names[COMMANDS_MAX];
+	const char *names[COMMANDS_MAX] = {0};
 	size_t known = 0;
 	scoped(error_free) struct error err = {0};
 	scoped(buf_free) struct buf two = {0};

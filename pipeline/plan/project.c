@@ -204,7 +204,7 @@ static void check_environment(const struct project *project, size_t at, struct f
 			environment->name);
 	else if (from && !project_environment(project, environment->from) &&
 		 !is_branch(project, environment->from)) {
-		const char *names[32];
+		const char *names[32] = {0};
 		size_t count = 0;
 
 		for (; count < project->environments.count && count < countof(names); count++)
@@ -338,7 +338,7 @@ const struct project_environment *project_need_environment(const struct project 
 	const char *name, struct error *err)
 {
 	const struct project_environment *environment = project_environment(project, name);
-	const char *names[32];
+	const char *names[32] = {0};
 	size_t count = 0;
 	scoped(buf_free) struct buf list = {0};
 

@@ -310,7 +310,7 @@ static const struct shape_row *row_named(const struct shape *shape, struct str n
 static void complain_unknown(struct shape_reader *reader, const struct shape *shape,
 	const struct yaml_pair *pair)
 {
-	const char *known[32];
+	const char *known[32] = {0};
 	size_t count = shape->count < countof(known) ? shape->count : countof(known);
 
 	for (size_t i = 0; i < count; i++)

@@ -76,7 +76,7 @@ static void object_free(git_object **object)
 
 static const char *nearest_branch(const struct branches *branches, const char *rev)
 {
-	const char *names[64];
+	const char *names[64] = {0};
 	size_t count = 0;
 
 	for (; count < branches->count && count < countof(names); count++)

@@ -1,0 +1,286 @@
+#include "pipeline/plan/key.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+void key_free(struct key *key)
+{
+	for (size_t i = 0; i < key->count; i++) {
+		free(key->parts[i].name);
+		free(key->parts[i].value);
+	}
+	free(key->parts);
+	*key = (struct key){0};
+}
+
+static void add(struct key *key, char *name, const char *value)
+{
+	key->parts = memory_resize(key->parts, (key->count + 1) * sizeof(*key->parts));
+	key->parts[key->count++] = (struct key_part){name, memory_copy_text(value)};
+}
+
+/* Length before content: no text can look like another part's border. */
+static void finish(struct key *key)
+{
+	scoped(buf_free) struct buf whole = {0};
+
+	buf_append_text(&whole, "dogshore key 1\n");
+	for (size_t i = 0; i < key->count; i++)
+		buf_printf(&whole, "%zu %s %zu %s\n", strlen(key->parts[i].name),
+			key->parts[i].name, strlen(key->parts[i].value), key->parts[i].value);
+	struct digest digest = digest_of_str(buf_str(&whole));
+
+	digest_to_hex(&digest, key->text);
+}
+
+static bool add_path(struct key *key, const char *role, const char *path, const char *service,
+	struct snapshot *snapshot, struct error *err)
+{
+	enum entry_kind kind = ENTRY_NONE;
+	char id[GIT_ID_SIZE];
+
+	if (!snapshot_find(snapshot, path, &kind, id, err))
+		return false;
+	if (kind == ENTRY_NONE) {
+		error_raise(err, ERROR_INVALID,
+			"the service \"%s\" names \"%s\", which commit %.12s has not", service,
+			path, snapshot_commit(snapshot));
+		return error_next(err, "\"dogshore check\" finds all such paths");
+	}
+	add(key, memory_format("%s %s", role, path), id);
+	return true;
+}
+
+static void write_pairs(struct json_writer *w, const char *name, const struct project_pairs *pairs)
+{
+	json_key(w, name);
+	json_object_begin(w);
+	for (size_t i = 0; i < pairs->count; i++)
+		json_put_text(w, pairs->items[i].name, pairs->items[i].value);
+	json_object_end(w);
+}
+
+static void write_texts(struct json_writer *w, const char *name, const struct project_texts *texts)
+{
+	json_key(w, name);
+	json_array_begin(w);
+	for (size_t i = 0; i < texts->count; i++)
+		json_write_text(w, texts->items[i]);
+	json_array_end(w);
+}
+
+/* A part whose value is the digest of settings too long to show. */
+static void add_settings(struct key *key, const char *name, const struct buf *settings)
+{
+	struct digest digest = digest_of_str(buf_str(settings));
+	char text[DIGEST_TEXT_SIZE];
+
+	digest_to_text(&digest, text);
+	add(key, memory_copy_text(name), text);
+}
+
+static void add_image(struct key *key, const struct project_image *image)
+{
+	scoped(buf_free) struct buf settings = {0};
+	struct json_writer w = json_writer_start(&settings);
+
+	json_object_begin(&w);
+	json_put_text(&w, "binary", image->binary);
+	json_put_text(&w, "dockerfile", image->dockerfile);
+	write_pairs(&w, "files", &image->files);
+	json_put_int(&w, "port", image->port);
+	write_texts(&w, "args", &image->args);
+	write_pairs(&w, "env", &image->env);
+	write_pairs(&w, "labels", &image->labels);
+	json_put_text(&w, "user", image->user);
+	json_put_text(&w, "compression", image->compression);
+	json_object_end(&w);
+	add_settings(key, "image", &settings);
+}
+
+static void add_environment(struct key *key, const struct project_service *service)
+{
+	scoped(buf_free) struct buf settings = {0};
+	struct json_writer w = json_writer_start(&settings);
+
+	if (!service->env.count && !service->timeout_ms)
+		return;
+	json_object_begin(&w);
+	write_pairs(&w, "env", &service->env);
+	json_put_int(&w, "timeout_ms", service->timeout_ms);
+	json_object_end(&w);
+	add_settings(key, "environment", &settings);
+}
+
+bool key_of_service(const struct project_service *service, struct snapshot *snapshot,
+	const char *toolchain, struct key *out_key, struct error *err)
+{
+	scoped(key_free) struct key key = {0};
+
+	if (!add_path(&key, "path", service->path, service->name, snapshot, err))
+		return false;
+	for (size_t i = 0; i < service->uses.count; i++)
+		if (!add_path(&key, "uses", service->uses.items[i], service->name, snapshot, err))
+			return false;
+	add(&key, memory_copy_text("buildspec"), service->buildspec);
+	if (service->image.given)
+		add_image(&key, &service->image);
+	add_environment(&key, service);
+	add(&key, memory_copy_text("toolchain"), toolchain);
+	finish(&key);
+	*out_key = key;
+	key = (struct key){0};
+	return true;
+}
+
+static void write_route(struct json_writer *w, const struct project_route *route)
+{
+	json_key(w, "route");
+	json_object_begin(w);
+	json_put_text(w, "path", route->path);
+	json_put_text(w, "host", route->host);
+	json_put_text(w, "health", route->health);
+	json_put_int(w, "port", route->port);
+	json_object_end(w);
+}
+
+/* Of an environment only what shapes the service; who may promote when does not. */
+static void write_environment(struct json_writer *w, const struct project_environment *environment)
+{
+	json_put_text(w, "target", environment->target);
+	json_put_text(w, "region", environment->region);
+	json_put_text(w, "cluster", environment->cluster);
+	json_put_text(w, "strategy", environment->strategy.type);
+	json_put_int(w, "bake_ms", environment->strategy.bake_ms);
+	json_put_int(w, "percent", environment->strategy.percent);
+	json_put_int(w, "step_ms", environment->strategy.step_ms);
+	write_texts(w, "alarms", &environment->alarms);
+}
+
+bool key_of_deployment(const struct project_service *service,
+	const struct project_environment *environment, struct snapshot *snapshot, const char *image,
+	const char *place, struct key *out_key, struct error *err)
+{
+	scoped(key_free) struct key key = {0};
+	scoped(buf_free) struct buf settings = {0};
+	scoped(text_free) char *task = project_service_file(service, service->deploy.task);
+	scoped(text_free) char *file = project_service_file(service, service->deploy.service);
+	struct json_writer w = json_writer_start(&settings);
+
+	if (!add_path(&key, "task", task, service->name, snapshot, err) ||
+		!add_path(&key, "service", file, service->name, snapshot, err))
+		return false;
+	add(&key, memory_copy_text("image"), image);
+	json_object_begin(&w);
+	write_route(&w, &service->deploy.route);
+	write_environment(&w, environment);
+	json_object_end(&w);
+	add_settings(&key, "settings", &settings);
+	add(&key, memory_copy_text("place"), place);
+	finish(&key);
+	*out_key = key;
+	key = (struct key){0};
+	return true;
+}
+
+static void append_system(struct buf *out)
+{
+	scoped(buf_free) struct buf text = {0};
+	struct str rest;
+
+	if (!file_read("/etc/os-release", 64 * 1024, &text, NULL))
+		return;
+	rest = buf_str(&text);
+	while (rest.data) {
+		struct str line = str_cut(&rest, '\n');
+
+		if (str_starts_with(line, "ID=") || str_starts_with(line, "VERSION_ID="))
+			buf_printf(out, "%.*s ", str_args(line));
+	}
+}
+
+char *key_toolchain(void)
+{
+	scoped(buf_free) struct buf text = {0};
+	struct utsname machine;
+	struct stat packages;
+
+	append_system(&text);
+	if (uname(&machine) == 0)
+		buf_append_text(&text, machine.machine);
+	if (stat("/var/lib/dpkg/status", &packages) == 0)
+		buf_printf(&text, " packages %lld@%lld.%09ld", (long long)packages.st_size,
+			(long long)packages.st_mtim.tv_sec, packages.st_mtim.tv_nsec);
+	return buf_take(&text);
+}
+
+struct json *key_to_json(const struct key *key)
+{
+	struct json *parts = json_array_new();
+
+	for (size_t i = 0; i < key->count; i++)
+		json_append(parts, json_object_of("name", json_text_new(key->parts[i].name),
+					   "value", json_text_new(key->parts[i].value), NULL));
+	return parts;
+}
+
+bool key_of_json(const struct json *parts, struct key *out_key, struct error *err)
+{
+	scoped(key_free) struct key key = {0};
+
+	if (!json_is_array(parts))
+		return error_raise(err, ERROR_INVALID, "the parts of a key must be a list");
+	for (size_t i = 0; i < json_count(parts); i++) {
+		const char *name = json_get_text(json_at(parts, i), "name", NULL);
+		const char *value = json_get_text(json_at(parts, i), "value", NULL);
+
+		if (!name || !value)
+			return error_raise(err, ERROR_INVALID,
+				"part %zu of a key has no name or value", i + 1);
+		add(&key, memory_copy_text(name), value);
+	}
+	finish(&key);
+	*out_key = key;
+	key = (struct key){0};
+	return true;
+}
+
+static const struct key_part *part_named(const struct key *key, const char *name)
+{
+	for (size_t i = 0; i < key->count; i++)
+		if (strcmp(key->parts[i].name, name) == 0)
+			return &key->parts[i];
+	return NULL;
+}
+
+size_t key_compare(const struct key *before, const struct key *after, struct key_move *out,
+	size_t limit)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < after->count; i++) {
+		const struct key_part *now = &after->parts[i];
+		const struct key_part *then = part_named(before, now->name);
+
+		if (then && strcmp(then->value, now->value) == 0)
+			continue;
+		if (count < limit)
+			out[count] =
+				(struct key_move){now->name, then ? then->value : NULL, now->value};
+		count++;
+	}
+	for (size_t i = 0; i < before->count; i++) {
+		if (part_named(after, before->parts[i].name))
+			continue;
+		if (count < limit)
+			out[count] = (struct key_move){before->parts[i].name,
+				before->parts[i].value, NULL};
+		count++;
+	}
+	return count;
+}
