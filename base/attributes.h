@@ -12,7 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define scoped(release) __attribute__((cleanup(release)))
+/* unused: a variable may exist for nothing but its clean-up; clang warns of those. */
+#define scoped(release) __attribute__((cleanup(release), unused))
 #define must_use __attribute__((warn_unused_result))
 #define printf_like(format_index, first_argument)                                                  \
 	__attribute__((format(printf, format_index, first_argument)))
