@@ -49,10 +49,11 @@ static void add_header(struct vector *vector, const char *name, struct str value
 /* A line that begins with white space continues the header before it. */
 static void cut_header(struct vector *vector, struct str line)
 {
-	struct sigv4_header *last = &vector->headers[vector->header_count - 1];
 	struct str value = line;
 
 	if (line.data[0] == ' ' || line.data[0] == '\t') {
+		struct sigv4_header *last = &vector->headers[vector->header_count - 1];
+
 		last->value.size = (size_t)(line.data + line.size - last->value.data);
 		return;
 	}
