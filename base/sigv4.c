@@ -154,7 +154,7 @@ static char *single_spaced(struct str value)
 
 	value = str_trim(value);
 	for (size_t i = 0; i < value.size; i++) {
-		bool blank = strchr(" \t\r\n", value.data[i]) != NULL;
+		bool blank = value.data[i] && strchr(" \t\r\n", value.data[i]);
 
 		if (!blank)
 			buf_append_char(&out, value.data[i]);
