@@ -75,6 +75,28 @@ static bool container_token(struct buf *out, struct error *err)
 	return true;
 }
 
+static bool get_container(struct aws *aws, const char *url, const struct http_header *header,
+	size_t header_count, struct buf *out_body, struct error *err)
+{
+	struct http_request request = {
+		.url = url,
+		.headers = header,
+		.header_count = header_count,
+		.connect_timeout_ms = CONTAINER_TIMEOUT_MS,
+		.timeout_ms = CONTAINER_TIMEOUT_MS,
+		.body_limit_bytes = 64 * 1024,
+	};
+	struct error why = {0};
+
+	for (int i = 0; i < CONTAINER_TRIES; i++) {
+		error_free(&why);
+		if (get(aws, &request, out_body, &why))
+			return true;
+	}
+	error_move(err, &why);
+	return false;
+}
+
 bool credentials_of_container(struct aws *aws, struct aws_credentials *out_credentials,
 	struct error *err)
 {
@@ -82,21 +104,11 @@ bool credentials_of_container(struct aws *aws, struct aws_credentials *out_crede
 	scoped(buf_free) struct buf token = {0}, body = {0};
 	scoped(json_free) struct json *json = NULL;
 	struct http_header header;
-	bool ok = false;
 
 	if (!container_url(&url, err) || !container_token(&token, err))
 		return false;
 	header = (struct http_header){"Authorization", buf_text(&token)};
-	for (int i = 0; i < CONTAINER_TRIES && !ok; i++)
-		ok = get(aws,
-			&(struct http_request){.url = url,
-				.headers = &header,
-				.header_count = token.size > 0,
-				.connect_timeout_ms = CONTAINER_TIMEOUT_MS,
-				.timeout_ms = CONTAINER_TIMEOUT_MS,
-				.body_limit_bytes = 64 * 1024},
-			&body, err);
-	if (!ok)
+	if (!get_container(aws, url, &header, token.size > 0, &body, err))
 		return error_while(err, "asking for the container's credentials");
 	return json_parse(buf_str(&body), "container credentials", NULL, &json, err) &&
 	       credentials_of_json(json, "container", out_credentials, err);
