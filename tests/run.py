@@ -193,6 +193,8 @@ def environment_of(test, folder):
         "HOME": folder,
         "XDG_STATE_HOME": f"{folder}/state",
         "NO_COLOR": "1",
+        "PYTHONPATH": str(SOURCE / "tests"),
+        "PYTHONDONTWRITEBYTECODE": "1",
         "ASAN_OPTIONS": "detect_stack_use_after_return=1:abort_on_error=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
         "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",

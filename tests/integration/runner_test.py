@@ -3,25 +3,11 @@
 import contextlib
 import io
 import os
-import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, os.path.join(os.environ["DOGSHORE_SOURCE"], "tests"))
-sys.dont_write_bytecode = True
-import run  # noqa: E402
-
-failures = points = 0
-
-
-def check(what, got, expected):
-    global failures, points
-    points += 1
-    if got == expected:
-        print(f"ok {points} - {what}", flush=True)
-        return
-    failures += 1
-    print(f"# got {got!r}, expected {expected!r}\nnot ok {points} - {what}", flush=True)
+import run
+from tap import check, run_tests
 
 
 def counts(text, status):
@@ -49,35 +35,38 @@ def alive(pid):
         return False
 
 
-check("points of every kind are counted",
-      counts("1..3\nok 1 - a\nnot ok 2 - b\nok 3 - c # SKIP no crun\n", 1), (1, 1, 1))
-check("a reason of a skip is kept",
-      run.read_tap("ok 1 - c # SKIP no crun here\n1..1\n", 0).skipped, ["c: no crun here"])
-check("a whole program can be skipped", counts("1..0 # SKIP no node\n", 0), (0, 0, 1))
-check("a program that dies half way fails", counts("ok 1 - a\n", 139), (1, 1, 0))
-check("a missing test fails", counts("1..2\nok 1 - a\n", 0), (1, 1, 0))
-check("a bad exit status fails though every line is ok", counts("1..1\nok 1 - a\n", 1), (1, 1, 0))
-check("output that looks like a test is none", counts("okay\nnot okay\n1..1\nok 1\n", 0), (1, 0, 0))
+def what_is_counted():
+    check("points of every kind are counted",
+          counts("1..3\nok 1 - a\nnot ok 2 - b\nok 3 - c # SKIP no crun\n", 1), (1, 1, 1))
+    check("a reason of a skip is kept",
+          run.read_tap("ok 1 - c # SKIP no crun here\n1..1\n", 0).skipped, ["c: no crun here"])
+    check("a whole program can be skipped", counts("1..0 # SKIP no node\n", 0), (0, 0, 1))
+    check("a program that dies half way fails", counts("ok 1 - a\n", 139), (1, 1, 0))
+    check("a missing test fails", counts("1..2\nok 1 - a\n", 0), (1, 1, 0))
+    check("a bad exit status fails though every line is ok", counts("1..1\nok 1 - a\n", 1), (1, 1, 0))
+    check("output that looks like a test is none", counts("okay\nnot okay\n1..1\nok 1\n", 0), (1, 0, 0))
 
-outcome, printed = run_script("echo 'the cause'; echo 'not ok 1 - a'; echo 1..1")
-check("output of a failed test is printed", "    | the cause\n" in printed, True)
 
-outcome, printed = run_script(
-    "setsid sleep 1000 & echo \"ok 1 - $!\"; (trap '' TERM; sleep 1000) & echo \"ok 2 - $!\"; echo 1..2; exit 0")
-check("what a test leaves running is told", len(outcome.left_behind) >= 2, True)
-check("and is no failure", (outcome.passed, outcome.failed), (2, []))
+def what_runs():
+    outcome, printed = run_script("echo 'the cause'; echo 'not ok 1 - a'; echo 1..1")
+    check("output of a failed test is printed", "    | the cause\n" in printed, True)
 
-pid_file = Path(os.environ["TMPDIR"], "pid")
-run_script(f"setsid sleep 1000 & echo $! >{pid_file}; echo 1..1; echo ok 1")
-check("and is ended, also in a session of its own", alive(int(pid_file.read_text())), False)
+    outcome, printed = run_script(
+        "setsid sleep 1000 & echo \"ok 1 - $!\"; (trap '' TERM; sleep 1000) & echo \"ok 2 - $!\"; echo 1..2; exit 0")
+    check("what a test leaves running is told", len(outcome.left_behind) >= 2, True)
+    check("and is no failure", (outcome.passed, outcome.failed), (2, []))
 
-outcome, printed = run_script("echo ok 1; sleep 1000", timeout=1)
-check("a test that hangs is ended and says so",
-      [line.split(" of ")[0] for line in outcome.failed[:1]], ["ended after the time limit"])
+    pid_file = Path(os.environ["TMPDIR"], "pid")
+    run_script(f"setsid sleep 1000 & echo $! >{pid_file}; echo 1..1; echo ok 1")
+    check("and is ended, also in a session of its own", alive(int(pid_file.read_text())), False)
 
-outcome, printed = run_script(
-    '[ "$HOME" = "$TMPDIR" ] && [ -z "$(ls -A "$TMPDIR")" ] && echo ok 1; touch "$TMPDIR/x"; echo 1..1')
-check("each test has an empty folder as its TMPDIR and HOME", (outcome.passed, outcome.failed), (1, []))
+    outcome, printed = run_script("echo ok 1; sleep 1000", timeout=1)
+    check("a test that hangs is ended and says so",
+          [line.split(" of ")[0] for line in outcome.failed[:1]], ["ended after the time limit"])
 
-print(f"1..{points}")
-sys.exit(1 if failures else 0)
+    outcome, printed = run_script(
+        '[ "$HOME" = "$TMPDIR" ] && [ -z "$(ls -A "$TMPDIR")" ] && echo ok 1; touch "$TMPDIR/x"; echo 1..1')
+    check("each test has an empty folder as its TMPDIR and HOME", (outcome.passed, outcome.failed), (1, []))
+
+
+run_tests(what_is_counted, what_runs)
