@@ -118,7 +118,7 @@ class Scene:
         return self.commit("the booking services")
 
     def edit(self, path, pattern, replacement):
-        """Replaces the first match of a pattern; it must be there."""
+        """Replaces every match of a pattern; there must be one."""
         file = self.repository / path
         text, count = re.subn(pattern, replacement, file.read_text(), count=0, flags=re.M)
         if count == 0:
