@@ -1,0 +1,345 @@
+#include "base/clock.h"
+#include "base/memory.h"
+#include "pipeline/ledger/ledger.h"
+
+#include <stdlib.h>
+
+static struct db_value text(const char *value)
+{
+	return db_of_text(value ? value : "");
+}
+
+static char *column(struct db_rows *rows, int number)
+{
+	return str_copy(db_str(rows, number));
+}
+
+static struct db_value now(void)
+{
+	return db_of_int(clock_now(&system_clock));
+}
+
+void ledger_work_free(struct ledger_work *work)
+{
+	free(work->service);
+	free(work->action);
+	free(work->reason);
+	free(work->key);
+	free(work->previous_key);
+	free(work->previous_commit);
+	free(work->image);
+	free(work->deploy_key);
+	*work = (struct ledger_work){0};
+}
+
+bool ledger_work_save(struct ledger *ledger, const struct ledger_work *work, struct error *err)
+{
+	return db_exec(ledger_db(ledger),
+		"INSERT OR REPLACE INTO works (run, service, action, reason, key, previous_key,"
+		" previous_commit, image, deploy_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+		db_values(db_of_int(work->run), text(work->service), text(work->action),
+			text(work->reason), text(work->key), text(work->previous_key),
+			text(work->previous_commit), text(work->image), text(work->deploy_key)),
+		NULL, err);
+}
+
+static bool read_work(struct db_rows *rows, struct ledger_work *out, bool *out_found,
+	struct error *err)
+{
+	if (!db_next(rows, out_found, err))
+		return false;
+	if (*out_found)
+		*out = (struct ledger_work){
+			.run = db_int(rows, 0),
+			.service = column(rows, 1),
+			.action = column(rows, 2),
+			.reason = column(rows, 3),
+			.key = column(rows, 4),
+			.previous_key = column(rows, 5),
+			.previous_commit = column(rows, 6),
+			.image = column(rows, 7),
+			.deploy_key = column(rows, 8),
+		};
+	return true;
+}
+
+#define WORK_COLUMNS                                                                               \
+	"SELECT run, service, action, w.reason, key, previous_key, previous_commit, image,"        \
+	" deploy_key FROM works w "
+
+bool ledger_work_get(struct ledger *ledger, int64_t run, const char *service,
+	struct ledger_work *out_work, bool *out_found, struct error *err)
+{
+	scoped(db_rows_free) struct db_rows rows = {0};
+
+	return db_query(ledger_db(ledger), WORK_COLUMNS "WHERE run = $1 AND service = $2",
+		       db_values(db_of_int(run), text(service)), &rows, err) &&
+	       read_work(&rows, out_work, out_found, err);
+}
+
+bool ledger_work_of_commit(struct ledger *ledger, const char *commit, const char *service,
+	struct ledger_work *out_work, bool *out_found, struct error *err)
+{
+	scoped(db_rows_free) struct db_rows rows = {0};
+
+	return db_query(ledger_db(ledger),
+		       WORK_COLUMNS "JOIN runs r ON r.id = w.run WHERE r.commit_id = $1"
+				    " AND w.service = $2 ORDER BY r.id DESC LIMIT 1",
+		       db_values(text(commit), text(service)), &rows, err) &&
+	       read_work(&rows, out_work, out_found, err);
+}
+
+bool ledger_key_save(struct ledger *ledger, const char *key, const struct json *parts,
+	struct error *err)
+{
+	scoped(buf_free) struct buf written = {0};
+
+	json_write(parts, &written);
+	return db_exec(ledger_db(ledger),
+		"INSERT INTO keys (key, parts) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+		db_values(text(key), db_of_str(buf_str(&written))), NULL, err);
+}
+
+bool ledger_key_get(struct ledger *ledger, const char *key, struct json **out_parts,
+	struct error *err)
+{
+	scoped(text_free) char *written = NULL;
+	bool found = false;
+
+	*out_parts = NULL;
+	if (!db_get_text(ledger_db(ledger), "SELECT parts FROM keys WHERE key = $1",
+		    db_values(text(key)), &written, &found, err))
+		return false;
+	return !found || json_parse(str_of(written), "parts of a key", NULL, out_parts, err);
+}
+
+void ledger_build_free(struct ledger_build *build)
+{
+	free(build->app);
+	free(build->service);
+	free(build->key);
+	free(build->image);
+	free(build->layout);
+	*build = (struct ledger_build){0};
+}
+
+bool ledger_build_save(struct ledger *ledger, const struct ledger_build *build, struct error *err)
+{
+	return db_exec(ledger_db(ledger),
+		"INSERT OR REPLACE INTO builds (app, service, key, image, layout, run, created_ms)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7)",
+		db_values(text(build->app), text(build->service), text(build->key),
+			text(build->image), text(build->layout), db_of_int(build->run), now()),
+		NULL, err);
+}
+
+bool ledger_build_get(struct ledger *ledger, const char *app, const char *service, const char *key,
+	struct ledger_build *out_build, bool *out_found, struct error *err)
+{
+	scoped(db_rows_free) struct db_rows rows = {0};
+
+	if (!db_query(ledger_db(ledger),
+		    "SELECT app, service, key, image, layout, run FROM builds"
+		    " WHERE app = $1 AND service = $2 AND key = $3",
+		    db_values(text(app), text(service), text(key)), &rows, err) ||
+		!db_next(&rows, out_found, err))
+		return false;
+	if (*out_found)
+		*out_build = (struct ledger_build){column(&rows, 0), column(&rows, 1),
+			column(&rows, 2), column(&rows, 3), column(&rows, 4), db_int(&rows, 5)};
+	return true;
+}
+
+bool ledger_push_save(struct ledger *ledger, const char *repository, const char *digest,
+	const char *reference, struct error *err)
+{
+	return db_exec(ledger_db(ledger),
+		"INSERT OR REPLACE INTO pushes (repository, digest, reference, created_ms)"
+		" VALUES ($1, $2, $3, $4)",
+		db_values(text(repository), text(digest), text(reference), now()), NULL, err);
+}
+
+bool ledger_push_get(struct ledger *ledger, const char *repository, const char *digest,
+	bool *out_found, struct error *err)
+{
+	int64_t one = 0;
+
+	return db_get_int(ledger_db(ledger),
+		"SELECT 1 FROM pushes WHERE repository = $1 AND digest = $2",
+		db_values(text(repository), text(digest)), &one, out_found, err);
+}
+
+static void current_free(struct ledger_current *current)
+{
+	free(current->service);
+	free(current->commit);
+	free(current->key);
+	free(current->image);
+	free(current->deploy_key);
+}
+
+void ledger_currents_free(struct ledger_currents *currents)
+{
+	for (size_t i = 0; i < currents->count; i++)
+		current_free(&currents->items[i]);
+	free(currents->items);
+	*currents = (struct ledger_currents){0};
+}
+
+bool ledger_current_save(struct ledger *ledger, const char *app, const char *environment,
+	const struct ledger_current *current, struct error *err)
+{
+	return db_exec(ledger_db(ledger),
+		"INSERT OR REPLACE INTO currents (app, environment, service, commit_id, key, image,"
+		" deploy_key, run, updated_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+		db_values(text(app), text(environment), text(current->service),
+			text(current->commit), text(current->key), text(current->image),
+			text(current->deploy_key), db_of_int(current->run), now()),
+		NULL, err);
+}
+
+bool ledger_currents_find(struct ledger *ledger, const char *app, const char *environment,
+	struct ledger_currents *out_currents, struct error *err)
+{
+	scoped(db_rows_free) struct db_rows rows = {0};
+	scoped(ledger_currents_free) struct ledger_currents list = {0};
+	size_t room = 0;
+	bool more = false;
+
+	/* The primary key gives them sorted bytewise, as bsearch() wants them. */
+	if (!db_query(ledger_db(ledger),
+		    "SELECT service, commit_id, key, image, deploy_key, run, updated_ms"
+		    " FROM currents WHERE app = $1 AND environment = $2 ORDER BY service",
+		    db_values(text(app), text(environment)), &rows, err))
+		return false;
+	for (;;) {
+		if (!db_next(&rows, &more, err))
+			return false;
+		if (!more)
+			break;
+		if (list.count == room) {
+			room = room ? room * 2 : 16;
+			list.items = memory_resize(list.items, room * sizeof(*list.items));
+		}
+		list.items[list.count++] = (struct ledger_current){column(&rows, 0),
+			column(&rows, 1), column(&rows, 2), column(&rows, 3), column(&rows, 4),
+			db_int(&rows, 5), db_int(&rows, 6)};
+	}
+	*out_currents = list;
+	list = (struct ledger_currents){0};
+	return true;
+}
+
+const struct ledger_current *ledger_currents_get(const struct ledger_currents *currents,
+	const char *service)
+{
+	size_t low = 0, high = currents->count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		int order = strcmp(currents->items[middle].service, service);
+
+		if (order == 0)
+			return &currents->items[middle];
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+bool ledger_release_save(struct ledger *ledger, int64_t run, const char *app,
+	const char *environment, const char *commit, const struct json *images,
+	int64_t *out_release, struct error *err)
+{
+	scoped(buf_free) struct buf written = {0};
+
+	json_write_canonical(images, &written);
+	if (!db_exec(ledger_db(ledger),
+		    "INSERT INTO releases (run, app, environment, commit_id, images, created_ms)"
+		    " VALUES ($1, $2, $3, $4, $5, $6)",
+		    db_values(db_of_int(run), text(app), text(environment), text(commit),
+			    db_of_str(buf_str(&written)), now()),
+		    NULL, err))
+		return false;
+	*out_release = db_last_id(ledger_db(ledger));
+	return true;
+}
+
+bool ledger_deployment_save(struct ledger *ledger, const struct ledger_deployment *deployment,
+	struct error *err)
+{
+	bool ended = deployment->verdict != NULL;
+
+	return db_exec(ledger_db(ledger),
+		"INSERT INTO deployments (token, run, app, environment, service, image, verdict,"
+		" deployment, created_ms, ended_ms)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10 THEN $9 ELSE 0 END)"
+		" ON CONFLICT (token) DO UPDATE SET verdict = excluded.verdict,"
+		" deployment = excluded.deployment, ended_ms = excluded.ended_ms",
+		db_values(text(deployment->token), db_of_int(deployment->run),
+			text(deployment->app), text(deployment->environment),
+			text(deployment->service), text(deployment->image),
+			text(deployment->verdict), text(deployment->deployment), now(),
+			db_of_int(ended)),
+		NULL, err);
+}
+
+bool ledger_event_save(struct ledger *ledger, int64_t run, const char *name,
+	const struct json *fields, int64_t *out_id, struct error *err)
+{
+	scoped(buf_free) struct buf written = {0};
+
+	if (fields)
+		json_write(fields, &written);
+	else
+		buf_append_text(&written, "{}");
+	if (!db_exec(ledger_db(ledger),
+		    "INSERT INTO events (run, time_ms, name, fields) VALUES ($1, $2, $3, $4)",
+		    db_values(db_of_int(run), now(), text(name), db_of_str(buf_str(&written))),
+		    NULL, err))
+		return false;
+	if (out_id)
+		*out_id = db_last_id(ledger_db(ledger));
+	return true;
+}
+
+void ledger_events_free(struct ledger_events *events)
+{
+	for (size_t i = 0; i < events->count; i++) {
+		free(events->items[i].name);
+		free(events->items[i].fields);
+	}
+	free(events->items);
+	*events = (struct ledger_events){0};
+}
+
+bool ledger_events_find(struct ledger *ledger, int64_t run, int64_t after, size_t limit,
+	struct ledger_events *out_events, struct error *err)
+{
+	scoped(db_rows_free) struct db_rows rows = {0};
+	scoped(ledger_events_free) struct ledger_events list = {0};
+	bool more = false;
+
+	if (!db_query(ledger_db(ledger),
+		    run ? "SELECT id, run, time_ms, name, fields FROM events"
+			  " WHERE run = $1 AND id > $2 ORDER BY id LIMIT $3"
+			: "SELECT id, run, time_ms, name, fields FROM events"
+			  " WHERE $1 = 0 AND id > $2 ORDER BY id LIMIT $3",
+		    db_values(db_of_int(run), db_of_int(after), db_of_int((int64_t)limit)), &rows,
+		    err))
+		return false;
+	for (;;) {
+		if (!db_next(&rows, &more, err))
+			return false;
+		if (!more)
+			break;
+		list.items = memory_resize(list.items, (list.count + 1) * sizeof(*list.items));
+		list.items[list.count++] = (struct ledger_event){db_int(&rows, 0), db_int(&rows, 1),
+			db_int(&rows, 2), column(&rows, 3), column(&rows, 4)};
+	}
+	*out_events = list;
+	list = (struct ledger_events){0};
+	return true;
+}
