@@ -50,12 +50,13 @@ static bool has_size(const char *path, int64_t size_bytes)
 /* A second name for the same bytes where the file system allows it, else a copy. */
 static bool share(const char *from, const char *to, struct error *err)
 {
-	char random[17];
+	uint64_t random;
 
 	if (link(from, to) == 0)
 		return true;
-	random_hex(random, 16);
-	scoped(text_free) char *temporary = memory_format("%s.new-%s", to, random);
+	random_bytes(&random, sizeof(random));
+	scoped(text_free) char *temporary =
+		memory_format("%s.new-%016llx", to, (unsigned long long)random);
 	if (!file_copy(from, temporary, err))
 		return false;
 	if (rename(temporary, to) == 0)

@@ -165,11 +165,11 @@ bool layout_read_blob(const struct layout *layout, const struct digest *digest, 
 bool layout_blob_create(const struct layout *layout, struct layout_blob *out_blob,
 	struct error *err)
 {
-	char random[17];
+	uint64_t random;
 
-	random_hex(random, 16);
-	struct layout_blob blob = {
-		.temporary = memory_format("%s/blobs/sha256/.new-%s", layout->path, random)};
+	random_bytes(&random, sizeof(random));
+	struct layout_blob blob = {.temporary = memory_format("%s/blobs/sha256/.new-%016llx",
+					   layout->path, (unsigned long long)random)};
 	blob.fd = open(blob.temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (blob.fd < 0) {
 		error_raise_errno(err, "create \"%s\"", blob.temporary);
