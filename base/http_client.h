@@ -36,7 +36,8 @@ struct http_request {
 	int64_t stall_timeout_ms;   /* no byte in this time ends it; 0: 30 s */
 	int redirect_limit; /* 0: a 3xx is an answer like any other. Credentials are dropped on another host */
 	size_t body_limit_bytes; /* 0: 16 MiB; ERROR_LIMIT beyond */
-	/* Body bytes go here instead of into response.body when set; false stops with its error. */
+	/* Body bytes of a 2xx answer go here instead of into response.body when set; false stops with
+	 * its error. What a refusal says is in response.body as always. */
 	bool (*on_body)(void *context, const void *bytes, size_t size, struct error *err);
 	void *context;
 };

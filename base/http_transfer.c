@@ -71,7 +71,7 @@ static size_t take_body(char *bytes, size_t one, size_t size, void *context)
 	transfer->response->bytes_received += (int64_t)size;
 	if (transfer_will_redirect(transfer))
 		return size;
-	if (request->on_body)
+	if (request->on_body && transfer->response->status / 100 == 2)
 		return request->on_body(request->context, bytes, size, &transfer->failure) ? size
 											   : 0;
 	if (transfer->response->body.size + size > limit) {

@@ -3,9 +3,15 @@
 /* One row per command, in the order of --help; each is defined in its own <name>_command.c. */
 extern const struct command completion_command;
 extern const struct command image_build_command;
+extern const struct command image_copy_command;
+extern const struct command image_inspect_command;
+extern const struct command image_push_command;
 
 const struct command *const commands[] = {
 	&completion_command,
 	&image_build_command,
+	&image_copy_command,
+	&image_inspect_command,
+	&image_push_command,
 	NULL,
 };

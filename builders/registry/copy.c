@@ -1,0 +1,343 @@
+#include "builders/registry/copy.h"
+
+#include "base/memory.h"
+#include "builders/image/layout.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { CONFIG_LIMIT = 4 << 20, DEPTH_LIMIT = 3 };
+
+void place_free(struct place *place)
+{
+	free(place->path);
+	free(place->tag);
+	reference_free(&place->reference);
+	*place = (struct place){0};
+}
+
+bool place_parse(const char *text, struct place *out_place, struct error *err)
+{
+	struct place place = {.is_layout = text_starts_with(text, "oci:")};
+
+	if (text_starts_with(text, "docker://"))
+		text += strlen("docker://"); /* skopeo's spelling of a registry */
+	if (place.is_layout ? !layout_reference_parse(text + 4, &place.path, &place.tag, err)
+			    : !reference_parse(text, &place.reference, err)) {
+		if (!place.is_layout)
+			error_while(err, "a layout is written oci:FOLDER:TAG");
+		return false;
+	}
+	*out_place = place;
+	return true;
+}
+
+static bool layout_manifest(void *self, const struct digest *digest, struct buf *out_body,
+	char **out_media_type, struct error *err)
+{
+	if (!layout_read_blob(self, digest, MANIFEST_LIMIT, out_body, err))
+		return false;
+	*out_media_type = memory_copy_text(""); /* the document says what it is */
+	return true;
+}
+
+static bool layout_blob_open(void *self, const struct digest *digest, int64_t size_bytes,
+	int *out_fd, struct error *err)
+{
+	scoped(text_free) char *path = layout_blob_path(self, digest);
+
+	if (!layout_has_blob(self, digest, size_bytes)) {
+		error_raise(err, ERROR_NOT_FOUND, "the layout has no blob \"%s\" of %lld bytes",
+			path, (long long)size_bytes);
+		return error_next(err, "the layout is damaged: build the image again");
+	}
+	*out_fd = open(path, O_RDONLY | O_CLOEXEC);
+	return *out_fd >= 0 || error_raise_errno(err, "open \"%s\"", path);
+}
+
+static bool push_layout(const char *path, const char *tag, const struct reference *target,
+	const struct push_options *options, struct push_result *out_result, struct error *err)
+{
+	scoped(layout_free) struct layout layout = {0};
+	struct layout_entry entry;
+
+	if (!layout_open(path, &layout, err) || !layout_find_tag(&layout, tag, &entry, err))
+		return false;
+	return push_image(&(struct image_source){.manifest = layout_manifest,
+				  .blob = layout_blob_open,
+				  .self = &layout},
+		&entry.digest, target, options, out_result, err);
+}
+
+bool copy_layout_to_registry(const char *layout, const struct reference *target,
+	const struct push_options *options, struct push_result *out_result, struct error *err)
+{
+	scoped(text_free) char *path = NULL, *tag = NULL;
+
+	return layout_reference_parse(layout, &path, &tag, err) &&
+	       push_layout(path, tag, target, options, out_result, err);
+}
+
+static bool remote_manifest(void *self, const struct digest *digest, struct buf *out_body,
+	char **out_media_type, struct error *err)
+{
+	scoped(remote_manifest_free) struct remote_manifest manifest = {0};
+	struct session *session = self;
+	char key[DIGEST_TEXT_SIZE];
+
+	digest_to_text(digest, key);
+	if (!registry_get_manifest(session, key, &manifest, err))
+		return false;
+	if (!manifest.found)
+		return error_raise(err, ERROR_NOT_FOUND, "%s/%s has no manifest %s",
+			session_host(session), session_repository(session), key);
+	buf_append(out_body, manifest.body.data, manifest.body.size);
+	*out_media_type = memory_copy_text(manifest.media_type);
+	return true;
+}
+
+/* A file without a name, gone when it is closed. */
+static bool open_temporary(int *out_fd, struct error *err)
+{
+	const char *folder = getenv("TMPDIR");
+
+	folder = folder && *folder ? folder : "/tmp";
+	*out_fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	return *out_fd >= 0 || error_raise_errno(err, "make a temporary file in \"%s\"", folder);
+}
+
+static bool remote_blob(void *self, const struct digest *digest, int64_t size_bytes, int *out_fd,
+	struct error *err)
+{
+	int fd;
+
+	if (!open_temporary(&fd, err))
+		return false;
+	if (!registry_fetch_blob(self, digest, size_bytes, fd, err)) {
+		close(fd);
+		return false;
+	}
+	*out_fd = fd;
+	return true;
+}
+
+static bool raise_no_image(const struct reference *reference, struct error *err)
+{
+	scoped(text_free) char *name = reference_text(reference);
+
+	error_raise(err, ERROR_NOT_FOUND, "there is no image \"%s\"", name);
+	return error_next(err, "check its tag: skopeo list-tags docker://%s/%s", reference->host,
+		reference->repository);
+}
+
+static bool open_source(const struct reference *reference, const struct push_options *options,
+	struct session **out_session, struct remote_manifest *out_manifest, struct error *err)
+{
+	scoped(text_free) char *key = reference_key(reference);
+
+	if (!session_open(reference,
+		    &(struct session_options){.plain_http = options->plain_http,
+			    .clock = options->clock},
+		    out_session, err))
+		return false;
+	return registry_get_manifest(*out_session, key, out_manifest, err) &&
+	       (out_manifest->found || raise_no_image(reference, err));
+}
+
+static void add_counts(struct session_counts *sum, const struct session_counts *more)
+{
+	sum->get += more->get;
+	sum->head += more->head;
+	sum->post += more->post;
+	sum->put += more->put;
+	sum->token += more->token;
+	sum->retries += more->retries;
+	sum->bytes_sent += more->bytes_sent;
+	sum->bytes_received += more->bytes_received;
+}
+
+static bool copy_between_registries(const struct reference *from, const struct reference *to,
+	const struct push_options *options, struct push_result *out_result, struct error *err)
+{
+	scoped(session_close) struct session *session = NULL;
+	scoped(remote_manifest_free) struct remote_manifest manifest = {0};
+	bool same = text_equal(from->host, to->host);
+
+	if (!open_source(from, options, &session, &manifest, err))
+		return false;
+	bool ok = push_image(&(struct image_source){.manifest = remote_manifest,
+				     .blob = remote_blob,
+				     .self = session,
+				     .mount_from = same ? from->repository : NULL},
+		&manifest.digest, to, options, out_result, err);
+	if (ok)
+		add_counts(&out_result->counts, session_counts(session));
+	return ok;
+}
+
+/* Pulling: the same walk, down into a layout. */
+struct puller {
+	struct session *session;
+	struct layout *layout;
+	struct push_result *result;
+};
+
+static bool pull_blob(struct puller *p, const struct blob_name *blob, struct error *err)
+{
+	scoped(layout_blob_discard) struct layout_blob file = {0};
+
+	if (layout_has_blob(p->layout, &blob->digest, blob->size_bytes)) {
+		p->result->existing++;
+		return true;
+	}
+	if (!layout_blob_create(p->layout, &file, err) ||
+		!registry_fetch_blob(p->session, &blob->digest, blob->size_bytes, file.fd, err) ||
+		!layout_blob_commit(p->layout, &file, &blob->digest, err))
+		return false;
+	p->result->uploaded++;
+	return true;
+}
+
+static bool pull_manifest(struct puller *p, struct str body, const char *media_type, int depth,
+	struct error *err)
+{
+	scoped(manifest_free) struct manifest manifest = {0};
+	struct digest written;
+
+	if (depth > DEPTH_LIMIT)
+		return error_raise(err, ERROR_LIMIT, "indexes are nested more than %d deep",
+			DEPTH_LIMIT);
+	if (!manifest_parse(body, media_type, "the image's manifest", &manifest, err))
+		return false;
+	for (size_t i = 0; i < manifest.count; i++) {
+		scoped(buf_free) struct buf child = {0};
+		scoped(text_free) char *type = NULL;
+
+		if (!manifest.is_index
+				? !pull_blob(p, &manifest.items[i], err)
+				: !remote_manifest(p->session, &manifest.items[i].digest, &child,
+					  &type, err) ||
+					  !pull_manifest(p, buf_str(&child), type, depth + 1, err))
+			return false;
+	}
+	if (!manifest.is_index && !pull_blob(p, &manifest.config, err))
+		return false;
+	return layout_write_blob(p->layout, body, &written, err);
+}
+
+static bool pull(const struct reference *from, const char *path, const char *tag,
+	const struct push_options *options, struct push_result *out_result, struct error *err)
+{
+	scoped(session_close) struct session *session = NULL;
+	scoped(layout_free) struct layout layout = {0};
+	scoped(remote_manifest_free) struct remote_manifest top = {0};
+	scoped(manifest_free) struct manifest manifest = {0};
+	struct push_result result = {0};
+	struct puller p = {.layout = &layout, .result = &result};
+	struct clock *clock = options->clock ? options->clock : &system_clock;
+	int64_t start_ms = clock_elapsed(clock);
+
+	if (!open_source(from, options, &session, &top, err) ||
+		!manifest_parse(buf_str(&top.body), top.media_type, "the image's manifest",
+			&manifest, err) ||
+		!layout_create(path, &layout, err))
+		return false;
+	p.session = session;
+	if (!pull_manifest(&p, buf_str(&top.body), top.media_type, 0, err))
+		return false;
+	struct layout_entry entry = {.digest = top.digest, .size_bytes = (int64_t)top.body.size};
+	snprintf(entry.media_type, sizeof(entry.media_type), "%s", manifest.media_type);
+	if (!layout_set_tag(&layout, tag, &entry, NULL, err))
+		return false;
+	result.digest = top.digest;
+	result.counts = *session_counts(session);
+	result.duration_ms = clock_elapsed(clock) - start_ms;
+	*out_result = result;
+	return true;
+}
+
+bool copy_image(const struct place *from, const struct place *to,
+	const struct push_options *options, struct push_result *out_result, struct error *err)
+{
+	if (from->is_layout && to->is_layout) {
+		error_raise(err, ERROR_USAGE, "both places are layouts on this machine");
+		return error_next(err, "copy the folder: cp -a");
+	}
+	if (from->is_layout)
+		return push_layout(from->path, from->tag, &to->reference, options, out_result, err);
+	if (!to->is_layout)
+		return copy_between_registries(&from->reference, &to->reference, options,
+			out_result, err);
+	scoped(text_free) char *name = reference_text(&from->reference);
+	return pull(&from->reference, to->path, to->tag, options, out_result, err) ||
+	       error_while(err, "pulling %s", name);
+}
+
+void image_documents_free(struct image_documents *documents)
+{
+	buf_free(&documents->manifest);
+	buf_free(&documents->config);
+	manifest_free(&documents->parsed);
+	image_facts_free(&documents->facts);
+}
+
+static bool read_local(const struct place *from, struct image_documents *out, struct error *err)
+{
+	scoped(layout_free) struct layout layout = {0};
+	struct layout_entry entry;
+
+	if (!layout_open(from->path, &layout, err) ||
+		!layout_find_tag(&layout, from->tag, &entry, err) ||
+		!layout_read_blob(&layout, &entry.digest, MANIFEST_LIMIT, &out->manifest, err) ||
+		!manifest_parse(buf_str(&out->manifest), NULL, "the manifest", &out->parsed, err))
+		return false;
+	out->digest = entry.digest;
+	return out->parsed.is_index || layout_read_blob(&layout, &out->parsed.config.digest,
+					       CONFIG_LIMIT, &out->config, err);
+}
+
+static bool read_remote(const struct place *from, const struct push_options *options,
+	struct image_documents *out, struct error *err)
+{
+	scoped(session_close) struct session *session = NULL;
+	scoped(remote_manifest_free) struct remote_manifest manifest = {0};
+	scoped(text_free) char *path = NULL;
+	scoped(descriptor_close) int fd = -1;
+
+	if (!open_source(&from->reference, options, &session, &manifest, err) ||
+		!manifest_parse(buf_str(&manifest.body), manifest.media_type, "the manifest",
+			&out->parsed, err))
+		return false;
+	out->digest = manifest.digest;
+	out->manifest = manifest.body;
+	manifest.body = (struct buf){0};
+	if (out->parsed.is_index)
+		return true;
+	if (out->parsed.config.size_bytes > CONFIG_LIMIT)
+		return error_raise(err, ERROR_LIMIT, "the configuration is larger than 4 MiB");
+	if (!open_temporary(&fd, err) || !registry_fetch_blob(session, &out->parsed.config.digest,
+						 out->parsed.config.size_bytes, fd, err))
+		return false;
+	path = memory_format("/proc/self/fd/%d", fd);
+	return file_read(path, CONFIG_LIMIT, &out->config, err);
+}
+
+bool copy_read_documents(const struct place *from, const struct push_options *options,
+	struct image_documents *out_documents, struct error *err)
+{
+	struct image_documents documents = {0};
+	bool ok = from->is_layout ? read_local(from, &documents, err)
+				  : read_remote(from, options, &documents, err);
+
+	if (ok && !documents.parsed.is_index)
+		ok = config_parse(buf_str(&documents.config), "the configuration", &documents.facts,
+			err);
+	if (!ok) {
+		image_documents_free(&documents);
+		return false;
+	}
+	*out_documents = documents;
+	return true;
+}

@@ -1,0 +1,57 @@
+/*
+ * push.h - an image into a repository, from a layout or from another repository.
+ *
+ *     GET the tag's manifest ─► same digest: done, one request
+ *          │ another one: the layers it names are proven to be there
+ *          ▼
+ *     POST (+ PUT) for the rest, side by side ─► PUT manifest
+ *
+ * What an index names is pushed before the index. A tag changes only when all it names is there.
+ * Calling again is safe and takes up where the last call stopped.
+ */
+#ifndef BUILDERS_REGISTRY_PUSH_H
+#define BUILDERS_REGISTRY_PUSH_H
+
+#include "builders/registry/registry.h"
+
+/* Where manifests and blobs come from. */
+struct image_source {
+	/* A manifest's bytes and media type, by digest; verified. */
+	bool (*manifest)(void *self, const struct digest *digest, struct buf *out_body,
+		char **out_media_type, struct error *err);
+	/* A blob opened for reading. */
+	bool (*blob)(void *self, const struct digest *digest, int64_t size_bytes, int *out_fd,
+		struct error *err);
+	void *self;
+	const char *mount_from; /* repository on the same registry that has the blobs; NULL: none */
+};
+
+struct push_options {
+	bool plain_http;
+	bool create_repository; /* make a missing ECR repository */
+	struct clock *clock;    /* NULL: the system's */
+};
+
+struct push_result {
+	struct digest digest;
+	int64_t uploaded, existing, mounted; /* blobs */
+	struct session_counts counts;
+	int64_t duration_ms;
+};
+
+/*
+ * Makes target (by its tag, or only by digest when it has none but a digest) name the manifest
+ * `digest` of source.
+ *
+ * Fails with ERROR_NOT_FOUND (repository, with advice), ERROR_DENIED, ERROR_UNAVAILABLE (five tries),
+ * ERROR_PROTOCOL (the registry computed another digest), ERROR_CONFLICT (immutable tag).
+ */
+bool push_image(const struct image_source *source, const struct digest *digest,
+	const struct reference *target, const struct push_options *options,
+	struct push_result *out_result, struct error *err) must_use;
+
+/* The document of interfaces.md, "image push". */
+void push_write_json(const struct push_result *result, const struct reference *target,
+	const char *stage, struct buf *out);
+
+#endif

@@ -1,0 +1,44 @@
+#include "base/memory.h"
+#include "builders/registry/copy.h"
+#include "pipeline/cli/command.h"
+
+static struct push_options given;
+
+static const struct option_row rows[] = {
+	{"create-repository", OPTION_SWITCH, &given.create_repository, NULL,
+		"make a missing ECR repository", NULL},
+	{"plain-http", OPTION_SWITCH, &given.plain_http, NULL,
+		"HTTP without TLS (loopback hosts: always)", NULL},
+};
+
+static const struct option_set options = {
+	.usage = "image push LAYOUT[:TAG] HOST/REPOSITORY[:TAG]",
+	.about = "push an image from a layout to a registry",
+	.rows = rows,
+	.count = countof(rows),
+	.word_min = 2,
+	.word_max = 2,
+};
+
+static bool run(struct command_context *context, struct error *err)
+{
+	scoped(reference_free) struct reference target = {0};
+	struct push_result result;
+
+	if (!reference_parse(context->words.items[1], &target, err) ||
+		!copy_layout_to_registry(context->words.items[0], &target, &given, &result, err))
+		return false;
+	if (context->json) {
+		push_write_json(&result, &target, "image push", &context->result);
+		return true;
+	}
+	char digest[DIGEST_TEXT_SIZE];
+	digest_to_text(&result.digest, digest);
+	printf("%s/%s@%s\n%lld uploaded, %lld there already, %lld bytes sent, %lld ms\n",
+		target.host, target.repository, digest, (long long)result.uploaded,
+		(long long)result.existing, (long long)result.counts.bytes_sent,
+		(long long)result.duration_ms);
+	return true;
+}
+
+const struct command image_push_command = {"image push", &options, run, false};
