@@ -44,6 +44,10 @@ bool folder_list(const char *path, struct strings *out_names, struct error *err)
 bool folder_make_temporary(const char *parent, const char *prefix, char **out_path,
 	struct error *err) must_use;
 
+/* Copies what is below from into to (made when missing): folders, files with their permission bits,
+ * links as they are. Sockets, pipes and devices are left out. */
+bool folder_copy(const char *from, const char *to, struct error *err) must_use;
+
 /* Calls visit for every entry below root, parents first, names sorted bytewise; relative is the
  * path below root. Does not follow links. visit returning false stops the walk with its error. */
 struct stat;

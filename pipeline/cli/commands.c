@@ -1,6 +1,8 @@
 #include "pipeline/cli/command.h"
 
 /* One row per command, in the order of --help; each is defined in its own <name>_command.c. */
+extern const struct command buildspec_check_command;
+extern const struct command buildspec_run_command;
 extern const struct command completion_command;
 extern const struct command image_build_command;
 extern const struct command image_copy_command;
@@ -8,6 +10,8 @@ extern const struct command image_inspect_command;
 extern const struct command image_push_command;
 
 const struct command *const commands[] = {
+	&buildspec_check_command,
+	&buildspec_run_command,
 	&completion_command,
 	&image_build_command,
 	&image_copy_command,

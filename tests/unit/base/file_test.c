@@ -231,6 +231,34 @@ TEST(a_walk_goes_parents_first_in_order_of_bytes)
 	CHECK_FAILS(folder_walk(place.path, refuse, NULL, &err), ERROR_FAILED);
 }
 
+TEST(a_tree_is_copied_with_its_links_and_modes)
+{
+	scoped(error_free) struct error err = {0};
+	scoped(place_free) struct place place = place_new();
+	scoped(text_free) char *from = path_join(place.path, "from");
+	scoped(text_free) char *deep = path_join(from, "a/b");
+	scoped(text_free) char *file = path_join(deep, "run");
+	scoped(text_free) char *link = path_join(from, "link");
+	scoped(text_free) char *to = path_join(place.path, "to");
+	scoped(text_free) char *copied = path_join(to, "a/b/run");
+	scoped(text_free) char *copied_link = path_join(to, "link");
+	scoped(buf_free) struct buf seen = {0};
+	struct stat status;
+	char target[64] = "";
+
+	CHECK_OK(folder_make(deep, 0755, &err));
+	CHECK_OK(file_write(file, str_of("#!"), 0750, false, &err));
+	CHECK(symlink("/no/such", link) == 0);
+	CHECK(chmod(deep, 0500) == 0);
+	CHECK_OK(folder_copy(from, to, &err));
+	CHECK_OK(folder_walk(to, note, &seen, &err));
+	CHECK_TEXT(buf_text(&seen), "a/ a/b/ a/b/run link ");
+	CHECK(stat(copied, &status) == 0 && (status.st_mode & 07777) == 0750);
+	CHECK(readlink(copied_link, target, sizeof(target) - 1) > 0);
+	CHECK_TEXT(target, "/no/such");
+	CHECK_FAILS(folder_copy("/no/such", to, &err), ERROR_NOT_FOUND);
+}
+
 TEST(a_lock_has_one_holder)
 {
 	scoped(error_free) struct error err = {0};

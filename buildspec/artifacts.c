@@ -1,0 +1,157 @@
+#include "buildspec/artifacts.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "buildspec/pattern.h"
+
+#include <stdlib.h>
+
+void artifact_free(struct artifact *artifact)
+{
+	free(artifact->identifier);
+	free(artifact->name);
+	free(artifact->folder);
+	strings_free(&artifact->files);
+	*artifact = (struct artifact){0};
+}
+
+struct collecting {
+	const struct artifact_spec *spec;
+	const struct artifact_place *place;
+	void (*say)(void *self, const char *line);
+	void *self;
+	struct artifact *out;
+};
+
+static void printf_like(2, 3) say(const struct collecting *c, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	scoped(text_free) char *line = memory_format_list(format, args);
+	va_end(args);
+	c->say(c->self, line);
+}
+
+/* "/codebuild/src/dist/x" is "dist/x" when that is where the build ran. */
+static const char *make_relative(const struct collecting *c, const char *pattern)
+{
+	if (pattern[0] == '/' && path_is_below(pattern, c->place->inside)) {
+		pattern += strlen(c->place->inside);
+		while (*pattern == '/')
+			pattern++;
+	}
+	return pattern;
+}
+
+static bool is_excluded(const struct collecting *c, const char *path)
+{
+	for (size_t i = 0; i < c->spec->exclude_paths.count; i++) {
+		scoped(text_free) char *pattern =
+			path_normalise(make_relative(c, c->spec->exclude_paths.items[i]));
+
+		if (pattern_matches(pattern, path))
+			return true;
+	}
+	return false;
+}
+
+static bool copy_one(struct collecting *c, const char *base, const char *path, struct error *err)
+{
+	const char *name = c->spec->discard_paths ? path_base(path) : path;
+	scoped(text_free) char *from = path_join(base, path);
+	scoped(text_free) char *folder = path_join(c->place->output, c->place->folder);
+	scoped(text_free) char *to = path_join(folder, name);
+	scoped(text_free) char *parent = path_parent(to);
+
+	if (!folder_make(parent, 0755, err) || !file_copy(from, to, err))
+		return false;
+	if (!strings_contain(&c->out->files, name))
+		strings_add(&c->out->files, name);
+	else if (c->spec->discard_paths)
+		say(c, "Two artifacts are called %s, the last one counts", name);
+	return true;
+}
+
+static bool copy_matches(struct collecting *c, const char *base, const char *pattern,
+	bool *out_matched, struct error *err)
+{
+	scoped(strings_free) struct strings paths = {0};
+
+	if (!pattern_find_files(base, make_relative(c, pattern), &paths, err))
+		return false;
+	for (size_t i = 0; i < paths.count; i++) {
+		if (is_excluded(c, paths.items[i]))
+			continue;
+		*out_matched = true;
+		if (!copy_one(c, base, paths.items[i], err))
+			return false;
+	}
+	return true;
+}
+
+static bool copy_all(struct collecting *c, const struct strings *bases, struct error *err)
+{
+	for (size_t i = 0; i < c->spec->files.count; i++) {
+		const char *pattern = c->spec->files.items[i];
+		bool matched = false;
+
+		for (size_t b = 0; b < bases->count; b++) {
+			scoped(text_free) char *base = path_join(c->place->source, bases->items[b]);
+
+			if (!copy_matches(c, base, pattern, &matched, err))
+				return false;
+		}
+		if (!matched)
+			say(c, "Skipping invalid file path %s", pattern);
+	}
+	strings_sort(&c->out->files);
+	return true;
+}
+
+static bool find_bases(struct collecting *c, struct strings *out, struct error *err)
+{
+	const char *base = c->spec->base_directory;
+
+	if (base && base[0])
+		base = make_relative(c, base);
+	if (base && base[0])
+		return pattern_find_folders(c->place->source, base, out, err);
+	strings_add(out, ".");
+	return true;
+}
+
+bool artifact_collect(const struct artifact_spec *spec, const struct artifact_place *place,
+	void (*take_line)(void *self, const char *line), void *self, struct artifact *out,
+	char **out_missing, struct error *err)
+{
+	scoped(strings_free) struct strings bases = {0};
+	scoped(artifact_free) struct artifact artifact = {0};
+	struct collecting c = {spec, place, take_line, self, &artifact};
+	scoped(text_free) char *folder = path_join(place->output, place->folder);
+	struct error ignored = {0};
+
+	*out_missing = NULL;
+	if (!find_bases(&c, &bases, err))
+		return false;
+	if (!bases.count) {
+		*out_missing = memory_format("no matching base directory path found for %s",
+			spec->base_directory);
+		return true;
+	}
+	if (!copy_all(&c, &bases, err)) {
+		if (!folder_remove(folder, &ignored))
+			error_ignore(&ignored, "the first failure is the one to tell");
+		return error_while(err, "collecting the artifacts");
+	}
+	if (!artifact.files.count) {
+		*out_missing = memory_copy_text("no matching artifact paths found");
+		return true;
+	}
+	artifact.identifier = memory_copy_text(spec->identifier);
+	artifact.folder = memory_copy_text(place->folder);
+	*out = artifact;
+	artifact = (struct artifact){0};
+	return true;
+}

@@ -1,0 +1,49 @@
+#include "buildspec/build_log.h"
+
+#include "base/memory.h"
+
+void build_log_output(void *self, struct str piece)
+{
+	struct build_log *log = self;
+
+	if (!piece.size)
+		return;
+	log->inside_line = piece.data[piece.size - 1] != '\n';
+	log->take(log->self, piece);
+}
+
+char *build_log_mask(struct build_log *log, const char *text)
+{
+	/* Its own state: log->masker may hold the beginning of a secret that a command prints. */
+	struct masker masker = {.secrets = log->masker.secrets};
+	struct buf out = {0};
+
+	masker_feed(&masker, str_of(text), &out);
+	masker_flush(&masker, &out);
+	buf_free(&masker.held);
+	return buf_take(&out);
+}
+
+void build_log_line(struct build_log *log, const char *format, ...)
+{
+	scoped(buf_free) struct buf line = {0};
+	va_list args;
+
+	va_start(args, format);
+	scoped(text_free) char *text = memory_format_list(format, args);
+	va_end(args);
+	scoped(text_free) char *masked = build_log_mask(log, text);
+	struct str rest = str_trim(str_of(masked));
+
+	if (log->inside_line)
+		buf_append_char(&line, '\n');
+	buf_printf(&line, "[build] %.*s\n", str_args(str_cut(&rest, '\n')));
+	while (rest.data)
+		buf_printf(&line, "[build]   %.*s\n", str_args(str_cut(&rest, '\n')));
+	build_log_output(log, buf_str(&line));
+}
+
+void build_log_free(struct build_log *log)
+{
+	masker_free(&log->masker);
+}

@@ -1,0 +1,104 @@
+/*
+ * buildspec.h - what a buildspec.yml says, checked, with the line of everything that is wrong.
+ *
+ * AWS CodeBuild's format, versions 0.1 and 0.2. Reading never stops at the first mistake: all that
+ * is wrong in a file comes out in one go, in the order of checking, as findings.
+ *
+ *     buildspec_parse -> (findings say "error"? stop) -> build_run (build.h)
+ *
+ * Ownership  everything lives in the arena given to buildspec_parse().
+ * Limits     those of base/yaml.h.
+ */
+#ifndef BUILDSPEC_BUILDSPEC_H
+#define BUILDSPEC_BUILDSPEC_H
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/memory.h"
+
+enum phase {
+	PHASE_INSTALL,
+	PHASE_PRE_BUILD,
+	PHASE_BUILD,
+	PHASE_POST_BUILD,
+	PHASE_COUNT,
+};
+
+/* "install", as the file has it. */
+const char *phase_key(enum phase phase);
+
+enum on_failure {
+	ON_FAILURE_DEFAULT,
+	ON_FAILURE_ABORT,
+	ON_FAILURE_CONTINUE,
+	ON_FAILURE_RETRY,
+};
+
+/* A list of texts in the arena. */
+struct texts {
+	const char **items;
+	size_t count;
+};
+
+struct phase_spec {
+	struct texts commands, finally;
+	const char *run_as; /* NULL: not said */
+	enum on_failure on_failure;
+	int retry_count;
+	const char *retry_regex; /* NULL: any message */
+	bool wants_runtimes;     /* runtime-versions is there */
+};
+
+struct variable_spec {
+	const char *name, *value;
+};
+
+struct variables {
+	struct variable_spec *items;
+	size_t count;
+};
+
+struct artifact_spec {
+	const char *identifier; /* NULL: the primary one */
+	struct texts files, exclude_paths;
+	const char *base_directory; /* NULL: the source directory */
+	const char *name;           /* NULL: none; else for the shell to evaluate */
+	bool discard_paths;
+};
+
+struct buildspec {
+	int minor;         /* 1: version 0.1, 2: version 0.2 */
+	const char *shell; /* "/bin/sh" or "bash" */
+	const char *run_as;
+	struct variables variables, parameters, secrets;
+	struct texts exported;
+	struct phase_spec phases[PHASE_COUNT];
+	struct artifact_spec *artifacts; /* the primary one first, if its files are named */
+	size_t artifact_count;
+};
+
+struct buildspec_finding {
+	bool warning;
+	int line;         /* from 1; 0: the file itself */
+	const char *path; /* "phases.build.commands[1]" */
+	const char *message;
+};
+
+struct buildspec_findings {
+	struct buildspec_finding *items; /* owned array; the texts are in the arena */
+	size_t count;
+};
+void buildspec_findings_free(struct buildspec_findings *findings);
+/* The first finding that is no warning, NULL when the file can be run. */
+const struct buildspec_finding *buildspec_first_error(const struct buildspec_findings *findings);
+
+/* Reads and checks text. What is wrong is in *findings, not an error of this call; *out is complete
+ * when none of them is an error. */
+void buildspec_parse(struct str text, struct arena *arena, struct buildspec *out,
+	struct buildspec_findings *findings);
+
+/* The same for the file at path; a missing or unreadable file is a finding at line 0. */
+void buildspec_load(const char *path, struct arena *arena, struct buildspec *out,
+	struct buildspec_findings *findings);
+
+#endif

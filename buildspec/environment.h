@@ -1,0 +1,30 @@
+/*
+ * environment.h - the variables that a build's first command finds.
+ *
+ * Lowest first: what every shell has (PATH, HOME, …), the buildspec's variables, its parameters and
+ * secrets, the built-in CODEBUILD_ variables, and what the caller of the build gave. Nothing of our
+ * own environment reaches a sandboxed build.
+ */
+#ifndef BUILDSPEC_ENVIRONMENT_H
+#define BUILDSPEC_ENVIRONMENT_H
+
+#include "buildspec/build.h"
+#include "buildspec/buildspec.h"
+
+#include "base/process.h"
+
+/* Fails with ERROR_NOT_FOUND and ERROR_INVALID for parameters and secrets. Adds their values to
+ * masker; *out_skipped gets names that no shell can hold. */
+bool environment_build(const struct build_options *options, const struct buildspec *spec,
+	const char *source_inside, struct masker *masker, struct strings *out_variables,
+	struct strings *out_skipped, struct error *err) must_use;
+
+/* A name that a shell can hold: letters, digits, "_", no digit first. */
+bool environment_is_name(const char *name);
+
+/* Reads a file of NAME=VALUE lines: "#" lines and empty ones are skipped, the value is everything
+ * behind the first "=". */
+bool environment_read_file(const char *path, struct strings *out_variables, struct error *err)
+	must_use;
+
+#endif

@@ -1,0 +1,134 @@
+#include "buildspec/reader.h"
+
+#include <strings.h>
+
+static const char *const artifact_keys[] = {"files", "name", "discard-paths", "base-directory",
+	"exclude-paths", "secondary-artifacts", "enable-symlinks", "s3-prefix", "type", NULL};
+
+/* A definition whose files are missing is noted at line. */
+static bool read_definition(struct reader *r, const struct yaml *node, int line, const char *path,
+	struct artifact_spec *out)
+{
+	read_check_keys(r, node, path, artifact_keys);
+	out->files = read_texts(r, node, "files", path);
+	if (!out->files.count)
+		read_error(r, line, read_path(r, path, str_of("files")),
+			"The files of the artifact are missing");
+	out->base_directory = read_text(r, node, "base-directory", path);
+	out->exclude_paths = read_texts(r, node, "exclude-paths", path);
+	out->name = read_text(r, node, "name", path);
+	out->discard_paths = read_switch(r, node, "discard-paths", path);
+	read_switch(r, node, "enable-symlinks", path);
+	return out->files.count > 0;
+}
+
+/* It becomes the name of a folder. */
+static bool is_identifier(struct str text)
+{
+	for (size_t i = 0; i < text.size; i++) {
+		char c = text.data[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+			    c == '_' || c == '-' || (c == '.' && i > 0)))
+			return false;
+	}
+	return text.size > 0;
+}
+
+static void read_secondary(struct reader *r, const struct yaml_pair *pair, const char *parent)
+{
+	const char *path = read_path(r, parent, pair->key);
+
+	if (!is_identifier(pair->key)) {
+		read_error(r, pair->line, path,
+			"An artifact identifier is made of letters, digits, \"-\", \"_\" and "
+			"\".\"");
+		return;
+	}
+	if (pair->value->kind != YAML_MAPPING) {
+		read_error(r, pair->line, read_path(r, path, str_of("files")),
+			"The files of the artifact are missing");
+		return;
+	}
+	struct artifact_spec *artifact = &r->out->artifacts[r->out->artifact_count];
+
+	if (pair->duplicate)
+		read_warning(r, pair->line, path, "%s stands here twice", pair->key.data);
+	if (!read_definition(r, pair->value, pair->line, path, artifact))
+		return;
+	artifact->identifier = pair->key.data;
+	r->out->artifact_count++;
+}
+
+void read_artifacts(struct reader *r, const struct yaml *root)
+{
+	const struct yaml_pair *pair = yaml_get_pair(root, "artifacts");
+	struct yaml *node = read_mapping(r, root, "artifacts", "");
+
+	if (!node)
+		return;
+	struct yaml *secondary = read_mapping(r, node, "secondary-artifacts", "artifacts");
+	size_t room = 1 + (secondary ? secondary->count : 0);
+
+	r->out->artifacts = arena_new(r->arena, room * sizeof(*r->out->artifacts));
+	if (read_definition(r, node, pair->line, "artifacts", &r->out->artifacts[0]))
+		r->out->artifact_count = 1;
+	for (size_t i = 0; secondary && i < secondary->count; i++)
+		read_secondary(r, &secondary->pairs[i], "artifacts.secondary-artifacts");
+}
+
+static void read_report(struct reader *r, const struct yaml_pair *pair)
+{
+	static const char *const keys[] = {"files", "file-format", "base-directory",
+		"discard-paths", NULL};
+	static const char *const formats[] = {"CUCUMBERJSON", "JUNITXML", "NUNITXML", "NUNIT3XML",
+		"TESTNGXML", "VISUALSTUDIOTRX", "CLOVERXML", "COBERTURAXML", "JACOCOXML",
+		"SIMPLECOV"};
+	const char *path = read_path(r, "reports", pair->key);
+	const struct yaml *node = pair->value->kind == YAML_MAPPING ? pair->value : NULL;
+
+	read_check_keys(r, node, path, keys);
+	if (!read_texts(r, node, "files", path).count)
+		read_error(r, pair->line, read_path(r, path, str_of("files")),
+			"The files of the report are missing");
+	read_text(r, node, "base-directory", path);
+	read_switch(r, node, "discard-paths", path);
+	const char *format = read_text(r, node, "file-format", path);
+
+	for (size_t i = 0; format && i < countof(formats); i++)
+		if (strcasecmp(format, formats[i]) == 0)
+			return;
+	if (format)
+		read_error(r, yaml_get(node, "file-format")->line,
+			read_path(r, path, str_of("file-format")),
+			"There is no report format \"%s\"", format);
+}
+
+void read_reports(struct reader *r, const struct yaml *root)
+{
+	struct yaml *reports = read_mapping(r, root, "reports", "");
+
+	for (size_t i = 0; reports && i < reports->count; i++)
+		read_report(r, &reports->pairs[i]);
+}
+
+void read_cache(struct reader *r, const struct yaml *root)
+{
+	static const char *const keys[] = {"paths", "key", "fallback-keys", "action", NULL};
+	enum { FALLBACK_MAX = 5 };
+	struct yaml *cache = read_mapping(r, root, "cache", "");
+
+	if (!cache)
+		return;
+	read_check_keys(r, cache, "cache", keys);
+	read_texts(r, cache, "paths", "cache");
+	read_text(r, cache, "key", "cache");
+	if (read_texts(r, cache, "fallback-keys", "cache").count > FALLBACK_MAX)
+		read_error(r, yaml_get_pair(cache, "fallback-keys")->line, "cache.fallback-keys",
+			"At most %d fallback keys are allowed", FALLBACK_MAX);
+	const char *action = read_text(r, cache, "action", "cache");
+
+	if (action && strcasecmp(action, "restore") != 0 && strcasecmp(action, "save") != 0)
+		read_error(r, yaml_get(cache, "action")->line, "cache.action",
+			"The action must be restore or save, not \"%s\"", action);
+}

@@ -1,0 +1,83 @@
+/*
+ * shell.h - one shell that runs a build's commands one after the other, in the sandbox, with the
+ *           state that CodeBuild keeps between them.
+ *
+ * The sandbox and one shell (the driver) are started once. For each command the driver forks a
+ * subshell that loads the saved variables and directory, runs the command's text and saves them
+ * again; so what survives a command is what CodeBuild lets survive - exported variables and the
+ * directory, not functions, traps or set options - and a command costs a fork, no exec:
+ *
+ *     dogshore --stdin: "3 env keep 1"--> driver --fork--> subshell: . env; cd; . 3; export -p >env
+ *              <--stdout: payload \0 status \n--    <--stderr: everything the command prints--
+ *
+ * Values of variables never stand in an argument list; they reach the driver through files of mode
+ * 0600 in a private folder that is gone with the shell.
+ *
+ * A command that kills the driver ("kill $$") ends like any command that is killed; the next one
+ * gets a new driver with the state saved last.
+ */
+#ifndef BUILDSPEC_SHELL_H
+#define BUILDSPEC_SHELL_H
+
+#include "base/clock.h"
+#include "base/process.h"
+#include "base/sandbox.h"
+
+struct shell_options {
+	const char *program;   /* "/bin/sh", "/bin/bash" */
+	const char *source;    /* where the commands run; on this machine */
+	bool sandbox;          /* false: as an ordinary child */
+	bool network;          /* in the sandbox: share ours */
+	int64_t deadline_ms;   /* of clock_elapsed(&system_clock); 0: none */
+	int cancel_fd;         /* readable: stop; 0: none */
+	struct masker *masker; /* borrowed */
+	/* Gets what commands print, masked, as it comes. */
+	void (*take)(void *self, struct str piece);
+	void *self;
+};
+
+struct shell {
+	struct shell_options options;
+	struct process process; /* bwrap, or the driver itself */
+	int input_fd;           /* our end of the driver's stdin; 0 while there is no driver */
+	char *control;          /* our folder for scripts and state; owned */
+	char *control_inside;   /* what the driver calls it; owned */
+	char *source_inside;    /* CODEBUILD_SRC_DIR; owned */
+	struct buf answer;      /* what came on the driver's stdout */
+	int command_count;
+};
+
+/* Makes the private folder; starts nothing yet. variables are "NAME=value" and are what the first
+ * command finds (and each command, with fresh). */
+bool shell_open(const struct shell_options *options, struct shell *out_shell, struct error *err)
+	must_use;
+bool shell_set_variables(struct shell *shell, const struct strings *variables, struct error *err)
+	must_use;
+
+struct shell_command {
+	const char *text;
+	bool fresh;         /* version 0.1: with the variables of the start, nothing is kept */
+	bool succeeding;    /* CODEBUILD_BUILD_SUCCEEDING */
+	struct buf *output; /* NULL, or where a copy of the (masked) output goes, at most 64 KiB */
+};
+
+/*
+ * Runs one command to its end. *out_status is its exit status as shells count it.
+ *
+ * Fails with ERROR_CANCELLED and ERROR_TIMED_OUT after ending everything the build had started:
+ * SIGTERM, and SIGKILL to what has not ended two seconds later.
+ */
+bool shell_run(struct shell *shell, const struct shell_command *command, int *out_status,
+	struct error *err) must_use;
+
+/* What text prints on its stdout in the final state; it changes nothing. */
+bool shell_ask(struct shell *shell, const char *text, struct buf *out_answer, struct error *err)
+	must_use;
+
+/* Ends what still runs and removes the private folder. */
+void shell_close(struct shell *shell);
+
+/* 'it'\''s': one word for the shell, whatever text holds. */
+void shell_quote(struct buf *out, const char *text);
+
+#endif

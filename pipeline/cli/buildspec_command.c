@@ -1,0 +1,193 @@
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "builders/executor/work_folder.h"
+#include "buildspec/build.h"
+#include "buildspec/environment.h"
+#include "pipeline/cli/cancel.h"
+#include "pipeline/cli/command.h"
+
+static struct {
+	const char *source, *file, *artifacts, *env_file, *secrets_file;
+	struct strings env;
+	int64_t timeout_ms;
+	bool no_sandbox, network;
+} given = {.source = ".", .file = "buildspec.yml"};
+
+static const struct option_row run_rows[] = {
+	{"source", OPTION_TEXT, &given.source, "DIR", "what to build (default: here)", NULL},
+	{"buildspec", OPTION_TEXT, &given.file, "FILE",
+		"relative to the source (default: buildspec.yml)", NULL},
+	{"artifacts", OPTION_TEXT, &given.artifacts, "DIR", "where artifacts go", NULL},
+	{"env", OPTION_LIST, &given.env, "NAME=VALUE", "a variable; wins over the buildspec's",
+		NULL},
+	{"env-file", OPTION_TEXT, &given.env_file, "FILE", "the same, one NAME=VALUE a line", NULL},
+	{"secrets-file", OPTION_TEXT, &given.secrets_file, "FILE",
+		"JSON with the values of parameter-store and secrets-manager variables", NULL},
+	{"timeout", OPTION_DURATION, &given.timeout_ms, "D", "end the build after this time", NULL},
+	{"network", OPTION_SWITCH, &given.network, NULL, "let the build use the network", NULL},
+	{"no-sandbox", OPTION_SWITCH, &given.no_sandbox, NULL,
+		"run the commands as ordinary children", NULL},
+};
+
+static const struct option_set run_options = {
+	.usage = "buildspec run [--source DIR] [--artifacts DIR] [flags]",
+	.about = "run a buildspec over a copy of a folder",
+	.rows = run_rows,
+	.count = countof(run_rows),
+};
+
+enum { SECRETS_LIMIT = 4 * 1024 * 1024, EXIT_FAILED = 1, EXIT_INVALID = 2 };
+
+static bool read_secrets(struct json **out, struct error *err)
+{
+	scoped(buf_free) struct buf text = {0};
+
+	if (!given.secrets_file)
+		return true;
+	return file_read(given.secrets_file, SECRETS_LIMIT, &text, err) &&
+	       json_parse(buf_str(&text), given.secrets_file, NULL, out, err);
+}
+
+/* The log; stdout is the result's. */
+static void show(void *self, struct str piece)
+{
+	struct error ignored = {0};
+
+	(void)self;
+	if (!descriptor_write_all(2, piece.data, piece.size, "the log", &ignored))
+		error_ignore(&ignored, "nobody reads it");
+}
+
+static bool prepare(const char *work, struct build_options *options, struct strings *env,
+	struct json **secrets, char **source, char **output, struct error *err)
+{
+	if (given.env_file && !environment_read_file(given.env_file, env, err))
+		return false;
+	for (size_t i = 0; i < given.env.count; i++) {
+		if (!strchr(given.env.items[i], '='))
+			return error_raise(err, ERROR_USAGE, "--env \"%s\" is not NAME=VALUE",
+				given.env.items[i]);
+		strings_add(env, given.env.items[i]);
+	}
+	*source = path_join(work, "src");
+	*output =
+		given.artifacts ? memory_copy_text(given.artifacts) : path_join(work, "artifacts");
+	if (!read_secrets(secrets, err) || !folder_copy(given.source, *source, err) ||
+		!folder_make(*output, 0755, err))
+		return false;
+	*options = (struct build_options){.source = *source,
+		.buildspec = given.file,
+		.output = *output,
+		.primary_folder = "primary",
+		.secondary_folder = ".",
+		.env = env,
+		.secrets = *secrets,
+		.sandbox = !given.no_sandbox,
+		.network = given.network,
+		.timeout_ms = given.timeout_ms,
+		.log = show};
+	return cancel_watch(&options->cancel_fd, err);
+}
+
+static void report(struct command_context *context, const struct build_result *result)
+{
+	context->exit_status = result->problem.given ? EXIT_INVALID
+			       : result->succeeded   ? 0
+						     : EXIT_FAILED;
+	if (context->json) {
+		struct json_writer w = json_writer_start(&context->result);
+
+		build_result_write(result, &w);
+		return;
+	}
+	printf("%s in %lld ms\n", result->succeeded ? "succeeded" : "failed",
+		(long long)result->duration_ms);
+	for (size_t i = 0; given.artifacts && i < result->artifact_count; i++)
+		printf("%zu artifacts in %s/%s\n", result->artifacts[i].files.count,
+			given.artifacts, result->artifacts[i].folder);
+}
+
+static bool run(struct command_context *context, struct error *err)
+{
+	scoped(work_folder_remove) struct work_folder work = {0};
+	scoped(build_result_free) struct build_result result = {0};
+	scoped(strings_free) struct strings env = {0};
+	scoped(json_free) struct json *secrets = NULL;
+	scoped(text_free) char *source = NULL, *output = NULL;
+	struct build_options options;
+
+	if (!work_folder_make(&work, err) ||
+		!prepare(work.path, &options, &env, &secrets, &source, &output, err) ||
+		!build_run(&options, &result, err))
+		return false;
+	report(context, &result);
+	return true;
+}
+
+const struct command buildspec_run_command = {"buildspec run", &run_options, run, false};
+
+static const struct option_set check_options = {
+	.usage = "buildspec check [FILE…]",
+	.about = "check buildspecs and say everything that is wrong",
+	.word_max = -1,
+};
+
+static void write_finding(struct json_writer *w, const char *file,
+	const struct buildspec_finding *finding)
+{
+	json_object_begin(w);
+	json_put_text(w, "file", file);
+	json_put_text(w, "severity", finding->warning ? "warning" : "error");
+	json_put_int(w, "line", finding->line);
+	json_put_text(w, "path", finding->path);
+	json_put_text(w, "message", finding->message);
+	json_object_end(w);
+}
+
+static bool check_one(const char *file, struct json_writer *w)
+{
+	scoped(arena_free) struct arena arena = {0};
+	scoped(buildspec_findings_free) struct buildspec_findings findings = {0};
+	struct buildspec spec;
+
+	buildspec_load(file, &arena, &spec, &findings);
+	for (size_t i = 0; i < findings.count; i++) {
+		const struct buildspec_finding *finding = &findings.items[i];
+
+		if (w)
+			write_finding(w, file, finding);
+		else
+			printf("%s:%d: %s: %s%s%s\n", file, finding->line,
+				finding->warning ? "warning" : "error", finding->path,
+				finding->path[0] ? ": " : "", finding->message);
+	}
+	return !buildspec_first_error(&findings);
+}
+
+static bool check(struct command_context *context, struct error *err)
+{
+	static char standard[] = "buildspec.yml", *only = standard;
+	char *const *files = context->words.count ? context->words.items : &only;
+	size_t count = context->words.count ? context->words.count : 1;
+	struct json_writer w = json_writer_start(&context->result);
+	bool good = true;
+
+	(void)err;
+	if (context->json) {
+		json_object_begin(&w);
+		json_key(&w, "findings");
+		json_array_begin(&w);
+	}
+	for (size_t i = 0; i < count; i++)
+		good = check_one(files[i], context->json ? &w : NULL) && good;
+	if (context->json) {
+		json_array_end(&w);
+		json_put_text(&w, "status", good ? "passed" : "failed");
+		json_object_end(&w);
+	}
+	context->exit_status = good ? 0 : EXIT_INVALID;
+	return true;
+}
+
+const struct command buildspec_check_command = {"buildspec check", &check_options, check, false};
