@@ -8,6 +8,7 @@ extern const struct command image_build_command;
 extern const struct command image_copy_command;
 extern const struct command image_inspect_command;
 extern const struct command image_push_command;
+extern const struct command plan_command;
 
 const struct command *const commands[] = {
 	&buildspec_check_command,
@@ -17,5 +18,6 @@ const struct command *const commands[] = {
 	&image_copy_command,
 	&image_inspect_command,
 	&image_push_command,
+	&plan_command,
 	NULL,
 };

@@ -116,6 +116,32 @@ static char *reason_of_change(struct planning *planning, struct plan_service *ro
 		current->commit);
 }
 
+/* Is what is there deployed as the commit says it should be? If not, *out_reason is set. */
+static bool check_deployment(struct planning *planning, const struct project_service *service,
+	const struct plan_current *current, char **out_reason, struct error *err)
+{
+	const struct plan_known *known = planning->known;
+	scoped(key_free) struct key key = {0};
+
+	if (!known->environment || !known->place || !service->deploy.given || !current->image ||
+		!*current->image)
+		return true;
+	if (!current->deploy_key || !*current->deploy_key) {
+		*out_reason =
+			memory_format("it was never deployed to %s", known->environment->name);
+		return true;
+	}
+	if (!key_of_deployment(service, known->environment, planning->snapshot, current->image,
+		    known->place, &key, err))
+		return false;
+	if (strcmp(key.text, current->deploy_key) != 0)
+		*out_reason = memory_format("nothing it reads changed since %.12s, but its "
+					    "deployment settings, or the "
+					    "cloud, did",
+			current->commit);
+	return true;
+}
+
 static bool plan_one(struct planning *planning, const struct project_service *service,
 	struct plan_service *row, struct error *err)
 {
@@ -129,6 +155,13 @@ static bool plan_one(struct planning *planning, const struct project_service *se
 		row->previous_commit = memory_copy_text(current->commit);
 	}
 	if (current && strcmp(current->key, row->key.text) == 0) {
+		if (!check_deployment(planning, service, current, &row->reason, err))
+			return false;
+		if (row->reason) {
+			row->action = PLAN_REUSE;
+			row->image = memory_copy_text(current->image);
+			return true;
+		}
 		row->action = PLAN_SKIP;
 		row->reason =
 			memory_format("nothing it reads changed since %.12s", current->commit);
@@ -140,8 +173,8 @@ static bool plan_one(struct planning *planning, const struct project_service *se
 						   ? "it is new"
 						   : "it was never built here");
 
-	if (planning->known->built &&
-		!planning->known->built(planning->known->self, row->key.text, &row->image, err))
+	if (planning->known->built && !planning->known->built(planning->known->self, service->name,
+					      row->key.text, &row->image, err))
 		return false;
 	row->action = row->image ? PLAN_REUSE : PLAN_BUILD;
 	row->reason = row->image ? memory_format("%s; built before with the same inputs", why)
@@ -284,8 +317,9 @@ static void add_current(struct plan_commit *commit, const struct project_service
 	strings_add(&commit->texts, service->name);
 	strings_add(&commit->texts, id);
 	strings_add(&commit->texts, key->text);
-	commit->items[commit->count++] = (struct plan_current){commit->texts.items[at],
-		commit->texts.items[at + 1], commit->texts.items[at + 2]};
+	commit->items[commit->count++] = (struct plan_current){.service = commit->texts.items[at],
+		.commit = commit->texts.items[at + 1],
+		.key = commit->texts.items[at + 2]};
 }
 
 bool plan_commit_read(struct repository *repository, const char *commit, struct snapshot *later,

@@ -12,24 +12,30 @@
 
 enum plan_action {
 	PLAN_BUILD, /* its inputs moved, or it was never built */
-	PLAN_REUSE, /* its inputs moved back to something that is built already */
-	PLAN_SKIP,  /* its inputs are those of what is there */
+	PLAN_REUSE, /* its inputs are those of something that is built already, but not what is there */
+	PLAN_SKIP, /* its inputs are those of what is there */
 };
 const char *plan_action_name(enum plan_action action);
 
 /* What was last brought to the environment. */
 struct plan_current {
 	const char *service;
-	const char *commit, *key; /* key "": unknown */
+	const char *commit, *key;       /* key "": unknown */
+	const char *image, *deploy_key; /* "" or NULL: it was not deployed */
 };
 
 /* What the caller knows; the ledger, or a list in tests. */
 struct plan_known {
 	const struct plan_current *currents; /* sorted by service */
 	size_t count;
-	/* Is there a build with this key? Then *out_image (owned) is its digest, "" without image. */
-	bool (*built)(void *self, const char *key, char **out_image, struct error *err);
+	/* Is there a build of the service with this key? Then *out_image (owned) is its digest, "" without image. */
+	bool (*built)(void *self, const char *service, const char *key, char **out_image,
+		struct error *err);
 	void *self;
+	/* Where it goes: what is built but deployed otherwise, or not at all, is deployed again. NULL:
+	 * deployments are left out of the decision. */
+	const struct project_environment *environment;
+	const char *place; /* key_of_deployment() */
 	/* Says that currents come from a commit of the repository (--since), not from the ledger. */
 	bool from_commit;
 };

@@ -44,15 +44,17 @@ static bool world_start(struct world *world)
 	return git_commit_all(&world->git, "first");
 }
 
-static bool built_nothing(void *self, const char *key, char **out_image, struct error *err)
+static bool built_nothing(void *self, const char *service, const char *key, char **out_image,
+	struct error *err)
 {
-	(void)self, (void)key, (void)out_image, (void)err;
+	(void)self, (void)service, (void)key, (void)out_image, (void)err;
 	return true;
 }
 
-static bool built_everything(void *self, const char *key, char **out_image, struct error *err)
+static bool built_everything(void *self, const char *service, const char *key, char **out_image,
+	struct error *err)
 {
-	(void)self, (void)key, (void)err;
+	(void)self, (void)service, (void)key, (void)err;
 	*out_image = memory_copy_text("sha256:1234");
 	return true;
 }

@@ -1,0 +1,88 @@
+#include "pipeline/engine/known.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A build counts while its image can still be had: an OCI layout somebody removed is no image. */
+static bool is_there(const struct ledger_build *build)
+{
+	const char *tag = strrchr(build->layout, ':');
+	scoped(text_free) char *index = memory_format("%.*s/index.json",
+		(int)(tag ? tag - build->layout : 0), build->layout);
+
+	return !*build->image || file_exists(index);
+}
+
+static bool built(void *self, const char *service, const char *key, char **out_image,
+	struct error *err)
+{
+	struct known *known = self;
+	scoped(ledger_build_free) struct ledger_build build = {0};
+	bool found = false;
+
+	if (!known->ledger)
+		return true;
+	if (!ledger_build_get(known->ledger, known->app, service, key, &build, &found, err))
+		return false;
+	if (found && is_there(&build)) {
+		*out_image = build.image;
+		build.image = NULL;
+	}
+	return true;
+}
+
+bool known_read(struct known *known, struct ledger *ledger, const struct project *project,
+	const struct project_environment *environment, const char *place, struct error *err)
+{
+	*known = (struct known){.ledger = ledger, .app = project->app};
+	known->plan = (struct plan_known){.built = built,
+		.self = known,
+		.environment = environment,
+		.place = place};
+	if (!ledger)
+		return true;
+	if (!ledger_currents_find(ledger, project->app, environment ? environment->name : "",
+		    &known->currents, err))
+		return false;
+	known->rows = memory_new_array(known->currents.count, sizeof(*known->rows));
+	for (size_t i = 0; i < known->currents.count; i++) {
+		const struct ledger_current *current = &known->currents.items[i];
+
+		known->rows[i] = (struct plan_current){current->service, current->commit,
+			current->key, current->image, current->deploy_key};
+	}
+	known->plan.currents = known->rows;
+	known->plan.count = known->currents.count;
+	return true;
+}
+
+void known_free(struct known *known)
+{
+	ledger_currents_free(&known->currents);
+	free(known->rows);
+	*known = (struct known){0};
+}
+
+bool environment_choose(const struct project *project, const char *name, bool any_will_do,
+	const struct project_environment **out_environment, struct error *err)
+{
+	const struct project_environments *all = &project->environments;
+	scoped(buf_free) struct buf names = {0};
+
+	*out_environment = NULL;
+	if (name) {
+		*out_environment = project_need_environment(project, name, err);
+		return *out_environment != NULL;
+	}
+	if (all->count <= 1 || any_will_do) {
+		*out_environment = all->count ? &all->items[0] : NULL;
+		return true;
+	}
+	for (size_t i = 0; i < all->count; i++)
+		buf_printf(&names, "%s%s", i ? ", " : "", all->items[i].name);
+	error_raise(err, ERROR_USAGE, "%s has several environments", project->file);
+	return error_next(err, "choose one with --env: %s", buf_text(&names));
+}

@@ -1,0 +1,30 @@
+/*
+ * known.h - what the ledger tells a plan.
+ */
+#ifndef PIPELINE_ENGINE_KNOWN_H
+#define PIPELINE_ENGINE_KNOWN_H
+
+#include "pipeline/ledger/ledger.h"
+#include "pipeline/plan/plan.h"
+
+struct known {
+	struct plan_known plan; /* pass &known.plan */
+	struct ledger *ledger;  /* borrowed; NULL: nothing is known */
+	const char *app;        /* borrowed */
+	struct ledger_currents currents;
+	struct plan_current *rows; /* owned */
+};
+
+/* environment and place may be NULL; see struct plan_known. */
+bool known_read(struct known *known, struct ledger *ledger, const struct project *project,
+	const struct project_environment *environment, const char *place, struct error *err)
+	must_use;
+void known_free(struct known *known);
+
+/* The environment that a command means: the named one, the only one, or NULL when the project has
+ * none. Several and none named: the first of the file when any will do (for looking), else
+ * ERROR_USAGE. */
+bool environment_choose(const struct project *project, const char *name, bool any_will_do,
+	const struct project_environment **out_environment, struct error *err) must_use;
+
+#endif

@@ -1,0 +1,135 @@
+#include "pipeline/engine/schedule.h"
+
+#include <assert.h>
+
+static const char *const names[STEP_KINDS] = {
+	[STEP_BUILD] = "build",
+	[STEP_IMAGE] = "image",
+	[STEP_PUSH] = "push",
+	[STEP_DEPLOY] = "deploy",
+};
+
+const char *step_kind_name(enum step_kind kind)
+{
+	return names[kind];
+}
+
+bool step_kind_of_name(const char *name, enum step_kind *out_kind)
+{
+	for (size_t i = 0; i < STEP_KINDS; i++)
+		if (text_equal(names[i], name)) {
+			*out_kind = (enum step_kind)i;
+			return true;
+		}
+	return false;
+}
+
+static bool ended_well(const struct schedule_step *step)
+{
+	return step->status == OUTCOME_PASSED ||
+	       (step->status == OUTCOME_SKIPPED && !step->blocked);
+}
+
+enum readiness {
+	READY,
+	NOT_YET,
+	NEVER,
+};
+
+static enum readiness worse(enum readiness a, enum readiness b)
+{
+	return a > b ? a : b;
+}
+
+/* What a step that must be over first means for the one that waits. */
+static enum readiness after_step(const struct schedule_step *before)
+{
+	if (!outcome_is_final(before->status))
+		return NOT_YET;
+	return ended_well(before) ? READY : NEVER;
+}
+
+static enum readiness after_service(const struct schedule *schedule, size_t service,
+	size_t *out_cause)
+{
+	enum readiness result = READY;
+
+	for (size_t i = 0; i < schedule->step_count; i++) {
+		if (schedule->steps[i].service != service)
+			continue;
+		enum readiness one = after_step(&schedule->steps[i]);
+
+		if (one == NEVER)
+			*out_cause = i;
+		if (one == NEVER)
+			return NEVER;
+		result = worse(result, one);
+	}
+	return result;
+}
+
+static enum readiness readiness_of(const struct schedule *schedule, size_t at, size_t *out_cause)
+{
+	const struct schedule_step *step = &schedule->steps[at];
+	const struct schedule_service *service = &schedule->services[step->service];
+	enum readiness result = READY;
+
+	for (size_t i = 0; i < at && result != NEVER; i++) {
+		if (schedule->steps[i].service != step->service)
+			continue;
+		result = worse(result, after_step(&schedule->steps[i]));
+		*out_cause = i;
+	}
+	if (step->kind != STEP_DEPLOY)
+		return result;
+	for (size_t i = 0; i < service->after_count && result != NEVER; i++)
+		result = worse(result, after_service(schedule, service->after[i], out_cause));
+	return result;
+}
+
+struct schedule_act schedule_decide(const struct schedule *schedule)
+{
+	size_t running = 0, open = 0;
+
+	for (size_t i = 0; i < schedule->step_count; i++) {
+		running += schedule->steps[i].status == OUTCOME_RUNNING;
+		open += !outcome_is_final(schedule->steps[i].status);
+	}
+	for (size_t i = 0; i < schedule->step_count; i++) {
+		const struct schedule_step *step = &schedule->steps[i];
+		size_t cause = i;
+
+		if (step->status != OUTCOME_WAITING)
+			continue;
+		if (schedule->cancelled)
+			return (struct schedule_act){SCHEDULE_CANCEL, i, i};
+		enum readiness readiness = readiness_of(schedule, i, &cause);
+
+		if (readiness == NEVER)
+			return (struct schedule_act){SCHEDULE_BLOCK, i, cause};
+		if (readiness == READY && !step->held && running < schedule->jobs)
+			return (struct schedule_act){SCHEDULE_START, i, i};
+	}
+	return (struct schedule_act){open ? SCHEDULE_WAIT : SCHEDULE_FINISHED, 0, 0};
+}
+
+enum outcome schedule_outcome(const struct schedule *schedule)
+{
+	/* What a person must hear first comes first. */
+	static const enum outcome telling[] = {OUTCOME_ROLLED_BACK, OUTCOME_UNKNOWN, OUTCOME_FAILED,
+		OUTCOME_TIMED_OUT, OUTCOME_ERROR, OUTCOME_SUPERSEDED, OUTCOME_CANCELLED};
+
+	for (size_t i = 0; i < countof(telling); i++)
+		for (size_t j = 0; j < schedule->step_count; j++)
+			if (schedule->steps[j].status == telling[i])
+				return telling[i];
+	return schedule->cancelled ? OUTCOME_CANCELLED : OUTCOME_PASSED;
+}
+
+bool schedule_service_passed(const struct schedule *schedule, size_t service)
+{
+	for (size_t i = 0; i < schedule->step_count; i++)
+		if (schedule->steps[i].service == service && !ended_well(&schedule->steps[i]))
+			return false;
+	return true;
+}

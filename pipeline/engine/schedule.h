@@ -1,0 +1,70 @@
+/*
+ * schedule.h - which step of a run comes next: a pure decision, no clock, no process, no database.
+ *
+ * A run is a list of services, each with a few steps in order (build, image, push, deploy). Services
+ * are independent, except that a deployment waits for the deployments that it comes `after`. A step
+ * that did not end well blocks what follows it: the service's later steps, and the deployments of
+ * services that come after it; nothing else.
+ *
+ *     while ((act = schedule_decide(&schedule)).kind is neither WAIT nor FINISHED)
+ *             do it, and write its outcome into schedule.steps
+ */
+#ifndef PIPELINE_ENGINE_SCHEDULE_H
+#define PIPELINE_ENGINE_SCHEDULE_H
+
+#include "pipeline/ledger/ledger.h"
+
+enum step_kind {
+	STEP_BUILD,
+	STEP_IMAGE,
+	STEP_PUSH,
+	STEP_DEPLOY,
+};
+enum { STEP_KINDS = STEP_DEPLOY + 1 };
+const char *step_kind_name(enum step_kind kind);
+bool step_kind_of_name(const char *name, enum step_kind *out_kind) must_use;
+
+struct schedule_step {
+	size_t service;
+	enum step_kind kind;
+	enum outcome status;
+	bool blocked; /* skipped because something before it did not end well */
+	bool held;    /* may not start yet: somebody else deploys the service */
+};
+
+struct schedule_service {
+	const size_t *after; /* borrowed: services whose deployments come first */
+	size_t after_count;
+};
+
+struct schedule {
+	struct schedule_step *steps; /* borrowed; steps of one service in order */
+	size_t step_count;
+	const struct schedule_service *services; /* borrowed */
+	size_t service_count;
+	size_t jobs;    /* how many steps may run at once */
+	bool cancelled; /* nothing starts any more */
+};
+
+enum schedule_act_kind {
+	SCHEDULE_WAIT,     /* something runs, or is held */
+	SCHEDULE_START,    /* step may start now */
+	SCHEDULE_BLOCK,    /* step will never start: because of the step `cause` */
+	SCHEDULE_CANCEL,   /* step will never start: the run was cancelled */
+	SCHEDULE_FINISHED, /* every step has ended */
+};
+
+struct schedule_act {
+	enum schedule_act_kind kind;
+	size_t step, cause;
+};
+
+struct schedule_act schedule_decide(const struct schedule *schedule);
+
+/* How the whole ended: passed, or the most telling of its steps. */
+enum outcome schedule_outcome(const struct schedule *schedule);
+
+/* Did every step of the service end well? False also while some have not ended. */
+bool schedule_service_passed(const struct schedule *schedule, size_t service);
+
+#endif
