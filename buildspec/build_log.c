@@ -37,9 +37,11 @@ void build_log_line(struct build_log *log, const char *format, ...)
 
 	if (log->inside_line)
 		buf_append_char(&line, '\n');
-	buf_printf(&line, "[build] %.*s\n", str_args(str_cut(&rest, '\n')));
-	while (rest.data)
-		buf_printf(&line, "[build]   %.*s\n", str_args(str_cut(&rest, '\n')));
+	for (const char *indent = ""; rest.data; indent = "  ") {
+		struct str row = str_cut(&rest, '\n');
+
+		buf_printf(&line, "[build] %s%.*s\n", indent, str_args(row));
+	}
 	build_log_output(log, buf_str(&line));
 }
 

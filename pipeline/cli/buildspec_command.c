@@ -3,31 +3,21 @@
 #include "base/path.h"
 #include "builders/executor/work_folder.h"
 #include "buildspec/build.h"
-#include "buildspec/environment.h"
+#include "pipeline/cli/build_input.h"
 #include "pipeline/cli/cancel.h"
 #include "pipeline/cli/command.h"
 
+static struct build_flags flags;
 static struct {
-	const char *source, *file, *artifacts, *env_file, *secrets_file;
-	struct strings env;
-	int64_t timeout_ms;
-	bool no_sandbox, network;
-} given = {.source = ".", .file = "buildspec.yml"};
+	const char *source, *file, *artifacts;
+} given = {".", "buildspec.yml", NULL};
 
 static const struct option_row run_rows[] = {
 	{"source", OPTION_TEXT, &given.source, "DIR", "what to build (default: here)", NULL},
 	{"buildspec", OPTION_TEXT, &given.file, "FILE",
 		"relative to the source (default: buildspec.yml)", NULL},
 	{"artifacts", OPTION_TEXT, &given.artifacts, "DIR", "where artifacts go", NULL},
-	{"env", OPTION_LIST, &given.env, "NAME=VALUE", "a variable; wins over the buildspec's",
-		NULL},
-	{"env-file", OPTION_TEXT, &given.env_file, "FILE", "the same, one NAME=VALUE a line", NULL},
-	{"secrets-file", OPTION_TEXT, &given.secrets_file, "FILE",
-		"JSON with the values of parameter-store and secrets-manager variables", NULL},
-	{"timeout", OPTION_DURATION, &given.timeout_ms, "D", "end the build after this time", NULL},
-	{"network", OPTION_SWITCH, &given.network, NULL, "let the build use the network", NULL},
-	{"no-sandbox", OPTION_SWITCH, &given.no_sandbox, NULL,
-		"run the commands as ordinary children", NULL},
+	BUILD_FLAG_ROWS(flags),
 };
 
 static const struct option_set run_options = {
@@ -37,57 +27,29 @@ static const struct option_set run_options = {
 	.count = countof(run_rows),
 };
 
-enum { SECRETS_LIMIT = 4 * 1024 * 1024, EXIT_FAILED = 1, EXIT_INVALID = 2 };
+enum { EXIT_FAILED = 1, EXIT_INVALID = 2 };
 
-static bool read_secrets(struct json **out, struct error *err)
+/* In a copy, so that a run leaves the source as it is. */
+static bool run_in(const char *work, const struct build_input *input, struct build_result *result,
+	struct error *err)
 {
-	scoped(buf_free) struct buf text = {0};
-
-	if (!given.secrets_file)
-		return true;
-	return file_read(given.secrets_file, SECRETS_LIMIT, &text, err) &&
-	       json_parse(buf_str(&text), given.secrets_file, NULL, out, err);
-}
-
-/* The log; stdout is the result's. */
-static void show(void *self, struct str piece)
-{
-	struct error ignored = {0};
-
-	(void)self;
-	if (!descriptor_write_all(2, piece.data, piece.size, "the log", &ignored))
-		error_ignore(&ignored, "nobody reads it");
-}
-
-static bool prepare(const char *work, struct build_options *options, struct strings *env,
-	struct json **secrets, char **source, char **output, struct error *err)
-{
-	if (given.env_file && !environment_read_file(given.env_file, env, err))
-		return false;
-	for (size_t i = 0; i < given.env.count; i++) {
-		if (!strchr(given.env.items[i], '='))
-			return error_raise(err, ERROR_USAGE, "--env \"%s\" is not NAME=VALUE",
-				given.env.items[i]);
-		strings_add(env, given.env.items[i]);
-	}
-	*source = path_join(work, "src");
-	*output =
+	scoped(text_free) char *source = path_join(work, "src");
+	scoped(text_free) char *output =
 		given.artifacts ? memory_copy_text(given.artifacts) : path_join(work, "artifacts");
-	if (!read_secrets(secrets, err) || !folder_copy(given.source, *source, err) ||
-		!folder_make(*output, 0755, err))
-		return false;
-	*options = (struct build_options){.source = *source,
+	struct build_options options = {.source = source,
 		.buildspec = given.file,
-		.output = *output,
+		.output = output,
 		.primary_folder = "primary",
 		.secondary_folder = ".",
-		.env = env,
-		.secrets = *secrets,
-		.sandbox = !given.no_sandbox,
-		.network = given.network,
-		.timeout_ms = given.timeout_ms,
-		.log = show};
-	return cancel_watch(&options->cancel_fd, err);
+		.env = &input->env,
+		.secrets = input->secrets,
+		.sandbox = !flags.no_sandbox,
+		.network = flags.network,
+		.timeout_ms = flags.timeout_ms,
+		.log = build_input_show_log};
+
+	return folder_copy(given.source, source, err) && folder_make(output, 0755, err) &&
+	       cancel_watch(&options.cancel_fd, err) && build_run(&options, result, err);
 }
 
 static void report(struct command_context *context, const struct build_result *result)
@@ -112,14 +74,10 @@ static bool run(struct command_context *context, struct error *err)
 {
 	scoped(work_folder_remove) struct work_folder work = {0};
 	scoped(build_result_free) struct build_result result = {0};
-	scoped(strings_free) struct strings env = {0};
-	scoped(json_free) struct json *secrets = NULL;
-	scoped(text_free) char *source = NULL, *output = NULL;
-	struct build_options options;
+	scoped(build_input_free) struct build_input input = {0};
 
-	if (!work_folder_make(&work, err) ||
-		!prepare(work.path, &options, &env, &secrets, &source, &output, err) ||
-		!build_run(&options, &result, err))
+	if (!build_input_read(&flags, &input, err) || !work_folder_make(&work, err) ||
+		!run_in(work.path, &input, &result, err))
 		return false;
 	report(context, &result);
 	return true;

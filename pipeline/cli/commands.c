@@ -1,6 +1,7 @@
 #include "pipeline/cli/command.h"
 
 /* One row per command, in the order of --help; each is defined in its own <name>_command.c. */
+extern const struct command build_command;
 extern const struct command buildspec_check_command;
 extern const struct command buildspec_run_command;
 extern const struct command completion_command;
@@ -11,6 +12,7 @@ extern const struct command image_push_command;
 extern const struct command plan_command;
 
 const struct command *const commands[] = {
+	&build_command,
 	&buildspec_check_command,
 	&buildspec_run_command,
 	&completion_command,

@@ -1,0 +1,48 @@
+/*
+ * executor.h - where a build runs: today in a sandbox on this machine.
+ *
+ * An executor gets a private checkout and leaves everything that the build was to make in a folder:
+ *
+ *     output/artifacts/      the primary artifact's files
+ *     output/secondary/ID/   those of secondary artifacts
+ *     output/build.log       what was printed, masked
+ *     output/result.json     executor_write_result()
+ *
+ * Adding one is a file with one `const struct executor` and a row in executors.c.
+ */
+#ifndef BUILDERS_EXECUTOR_EXECUTOR_H
+#define BUILDERS_EXECUTOR_EXECUTOR_H
+
+#include "buildspec/build.h"
+
+struct executor_request {
+	const char *service;   /* for the result */
+	const char *commit;    /* 40 hex digits */
+	const char *source;    /* private checkout; the build changes it */
+	const char *buildspec; /* relative to source */
+	const char *output;    /* existing folder; what an earlier build left there is replaced */
+	const struct strings *env;  /* "NAME=value" */
+	const struct json *secrets; /* or NULL */
+	bool sandbox, network;
+	int64_t timeout_ms;                        /* 0: none */
+	int cancel_fd;                             /* readable: stop; 0: none */
+	void (*log)(void *self, struct str piece); /* gets the log as it is written */
+	void *log_self;
+};
+
+struct executor {
+	const char *name; /* "local" */
+	/* As build_run(): a build that fails is a result. */
+	bool (*build)(const struct executor_request *request, struct build_result *out_result,
+		struct error *err);
+};
+
+extern const struct executor local_executor;
+/* NULL when there is none of that name. */
+const struct executor *executor_find(const char *name);
+
+/* The stage's result of interfaces.md, "build": one JSON object. */
+bool executor_write_result(const struct executor_request *request,
+	const struct build_result *result, struct buf *out, struct error *err) must_use;
+
+#endif

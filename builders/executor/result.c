@@ -1,0 +1,92 @@
+#include "base/digest.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "builders/executor/executor.h"
+
+static bool write_file(const struct executor_request *request, const struct artifact *artifact,
+	const char *name, struct json_writer *w, struct error *err)
+{
+	scoped(text_free) char *folder = path_join(request->output, artifact->folder);
+	scoped(text_free) char *path = path_join(folder, name);
+	char text[DIGEST_TEXT_SIZE];
+	struct digest digest;
+	int64_t size_bytes;
+
+	if (!digest_of_file(path, &digest, &size_bytes, err))
+		return false;
+	digest_to_text(&digest, text);
+	json_object_begin(w);
+	json_put_text(w, "path", name);
+	if (artifact->identifier)
+		json_put_text(w, "identifier", artifact->identifier);
+	json_put_int(w, "size", size_bytes);
+	json_put_text(w, "digest", text);
+	json_object_end(w);
+	return true;
+}
+
+static bool write_artifacts(const struct executor_request *request,
+	const struct build_result *result, struct json_writer *w, struct error *err)
+{
+	json_key(w, "artifacts");
+	json_array_begin(w);
+	for (size_t i = 0; i < result->artifact_count; i++)
+		for (size_t f = 0; f < result->artifacts[i].files.count; f++)
+			if (!write_file(request, &result->artifacts[i],
+				    result->artifacts[i].files.items[f], w, err))
+				return false;
+	json_array_end(w);
+	return true;
+}
+
+/* The first phase that failed says why the build did. */
+static const struct build_phase *failed_phase(const struct build_result *result)
+{
+	for (size_t i = 0; i < result->phase_count; i++)
+		if (result->phases[i].failed)
+			return &result->phases[i];
+	return NULL;
+}
+
+static void write_cause(const struct build_result *result, struct json_writer *w)
+{
+	const struct build_phase *failed = result->succeeded ? NULL : failed_phase(result);
+
+	if (!failed)
+		return;
+	json_key(w, "error");
+	json_object_begin(w);
+	json_put_text(w, "kind", result->problem.given ? "invalid" : "failed");
+	json_put_text(w, "phase", failed->name);
+	json_put_text(w, "code", failed->context_code);
+	json_put_text(w, "message", failed->context_message);
+	if (result->problem.given) {
+		json_put_text(w, "path", result->problem.path);
+		json_put_int(w, "line", result->problem.line);
+	}
+	json_object_end(w);
+}
+
+bool executor_write_result(const struct executor_request *request,
+	const struct build_result *result, struct buf *out, struct error *err)
+{
+	struct json_writer w = json_writer_start(out);
+
+	json_object_begin(&w);
+	json_put_text(&w, "stage", "build");
+	json_put_text(&w, "status", result->succeeded ? "passed" : "failed");
+	json_put_text(&w, "service", request->service);
+	json_put_text(&w, "commit", request->commit);
+	json_put_time(&w, "started_at", result->started_at);
+	json_put_int(&w, "duration_ms", result->duration_ms);
+	build_result_write_phases(result, &w);
+	if (!write_artifacts(request, result, &w, err))
+		return false;
+	json_key(&w, "reports");
+	json_array_begin(&w);
+	json_array_end(&w);
+	build_result_write_exported(result, &w);
+	write_cause(result, &w);
+	json_object_end(&w);
+	return true;
+}

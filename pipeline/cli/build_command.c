@@ -1,0 +1,166 @@
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "builders/executor/executor.h"
+#include "builders/executor/work_folder.h"
+#include "pipeline/cli/build_input.h"
+#include "pipeline/cli/cancel.h"
+#include "pipeline/cli/command.h"
+#include "pipeline/plan/project.h"
+#include "pipeline/source/repository.h"
+
+#include <stdlib.h>
+
+static struct build_flags flags;
+static struct {
+	const char *commit, *repository, *output;
+} given = {"HEAD", ".", NULL};
+
+static const struct option_row rows[] = {
+	{"commit", OPTION_TEXT, &given.commit, "REV", "what to build (default: HEAD)", NULL},
+	{"repository", OPTION_TEXT, &given.repository, "DIR", "the repository (default: here)",
+		NULL},
+	{"output", OPTION_TEXT, &given.output, "DIR",
+		"where log, result and artifacts go (default: in the state folder)", NULL},
+	BUILD_FLAG_ROWS(flags),
+};
+
+static const struct option_set options = {
+	.usage = "build SERVICE [--commit REV] [--output DIR] [flags]",
+	.about = "build and test one service of a commit in a sandbox",
+	.rows = rows,
+	.count = countof(rows),
+	.word_min = 1,
+	.word_max = 1,
+};
+
+enum {
+	PROJECT_LIMIT = 1024 * 1024,
+	DEFAULT_TIMEOUT_MS = 60 * 60 * 1000,
+	EXIT_FAILED = 1,
+	EXIT_INVALID = 2,
+};
+
+/* One service of one commit, and what it takes to build it. */
+struct order {
+	struct repository *repository;
+	struct commit commit;
+	struct snapshot *snapshot;
+	struct project *project;
+	const struct project_service *service; /* in project */
+	struct build_input input;
+	struct work_folder work;
+	char *source, *output, *buildspec; /* owned */
+};
+
+static void order_free(struct order *order)
+{
+	work_folder_remove(&order->work);
+	build_input_free(&order->input);
+	project_free(&order->project);
+	snapshot_free(&order->snapshot);
+	commit_free(&order->commit);
+	repository_free(&order->repository);
+	free(order->source);
+	free(order->output);
+	free(order->buildspec);
+}
+
+static bool find_service(struct order *order, const char *name, struct error *err)
+{
+	scoped(buf_free) struct buf text = {0};
+
+	if (!repository_open(given.repository, &order->repository, err) ||
+		!repository_resolve(order->repository, given.commit, &order->commit, err) ||
+		!snapshot_open(order->repository, order->commit.id, &order->snapshot, err))
+		return false;
+	if (!snapshot_read(order->snapshot, PROJECT_FILE, PROJECT_LIMIT, &text, err) ||
+		!project_parse(buf_str(&text), PROJECT_FILE, NULL, &order->project, err))
+		return error_while(err, "reading %s of commit %.12s", PROJECT_FILE,
+			order->commit.id);
+	order->service = project_need_service(order->project, name, err);
+	return order->service != NULL;
+}
+
+/* Only what the service says it reads: what it forgets to say fails here, not in production. */
+static bool check_out(struct order *order, struct error *err)
+{
+	const struct project_service *service = order->service;
+	const char **paths = memory_new_array(service->uses.count + 1, sizeof(*paths));
+
+	paths[0] = service->path;
+	for (size_t i = 0; i < service->uses.count; i++)
+		paths[i + 1] = service->uses.items[i];
+	order->source = path_join(order->work.path, "src");
+	bool done = snapshot_checkout(order->snapshot, paths, service->uses.count + 1,
+		order->source, NULL, err);
+
+	free(paths);
+	return done ||
+	       error_while(err, "checking out %s of commit %.12s", service->name, order->commit.id);
+}
+
+static bool prepare(struct order *order, const char *state, struct error *err)
+{
+	const struct project_service *service = order->service;
+
+	for (size_t i = 0; i < service->env.count; i++)
+		strings_printf(&order->input.env, "%s=%s", service->env.items[i].name,
+			service->env.items[i].value);
+	order->buildspec = project_service_file(service, service->buildspec);
+	order->output = given.output ? memory_copy_text(given.output)
+				     : memory_format("%s/builds/%s", state, service->name);
+	return build_input_read(&flags, &order->input, err) &&
+	       folder_make(order->output, 0700, err) && work_folder_make(&order->work, err) &&
+	       check_out(order, err);
+}
+
+static struct executor_request request_of(const struct order *order)
+{
+	int64_t timeout_ms = flags.timeout_ms ? flags.timeout_ms : order->service->timeout_ms;
+
+	return (struct executor_request){.service = order->service->name,
+		.commit = order->commit.id,
+		.source = order->source,
+		.buildspec = order->buildspec,
+		.output = order->output,
+		.env = &order->input.env,
+		.secrets = order->input.secrets,
+		.sandbox = !flags.no_sandbox,
+		.network = flags.network,
+		.timeout_ms = timeout_ms ? timeout_ms : DEFAULT_TIMEOUT_MS,
+		.log = build_input_show_log};
+}
+
+static bool report(struct command_context *context, const struct executor_request *request,
+	const struct build_result *result, struct error *err)
+{
+	context->exit_status = result->problem.given ? EXIT_INVALID
+			       : result->succeeded   ? 0
+						     : EXIT_FAILED;
+	if (context->json)
+		return executor_write_result(request, result, &context->result, err);
+	printf("%s %.12s %s in %lld ms, see %s\n", request->service, request->commit,
+		result->succeeded ? "passed" : "failed", (long long)result->duration_ms,
+		request->output);
+	return true;
+}
+
+static bool run(struct command_context *context, struct error *err)
+{
+	scoped(order_free) struct order order = {0};
+	scoped(build_result_free) struct build_result result = {0};
+	int cancel_fd;
+
+	/* First of all: from here on there is something to clean up. */
+	if (!cancel_watch(&cancel_fd, err) || !find_service(&order, context->words.items[0], err) ||
+		!prepare(&order, context->state, err))
+		return false;
+	struct executor_request request = request_of(&order);
+
+	request.cancel_fd = cancel_fd;
+	return local_executor.build(&request, &result, err) &&
+	       report(context, &request, &result, err);
+}
+
+const struct command build_command = {"build", &options, run, false};
