@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
-static void note(struct reader *r, bool warning, int line, const char *path, const char *format,
-	va_list args)
+printf_like(5, 0) static void note(struct reader *r, bool warning, int line, const char *path,
+	const char *format, va_list args)
 {
 	struct buildspec_findings *findings = r->findings;
 	scoped(text_free) char *message = memory_format_list(format, args);
