@@ -95,6 +95,7 @@ struct packer {
 	struct slot slots[SLOTS];
 	size_t filling; /* slot being filled */
 	size_t writing; /* oldest slot that was not written yet */
+	size_t waiting; /* slots submitted and not yet written; the owner's alone */
 	struct hasher *diff_hasher, *blob_hasher;
 	struct engine engine;
 	struct packed packed;
@@ -287,6 +288,7 @@ static bool write_oldest(struct packer *packer, struct error *err)
 	oldest->state = SLOT_EMPTY;
 	packer->writing = (packer->writing + 1) % SLOTS;
 	pthread_mutex_unlock(&packer->mutex);
+	packer->waiting--;
 
 	if (oldest->out_size == 0)
 		return error_raise(err, ERROR_SYSTEM, "no memory to compress \"%s\"", packer->what);
@@ -312,14 +314,14 @@ static bool submit(struct packer *packer, bool last, struct error *err)
 	pthread_mutex_lock(&packer->mutex);
 	slot->state = SLOT_FULL;
 	pthread_cond_signal(&packer->work);
-	packer->filling = (packer->filling + 1) % SLOTS;
-	bool wrapped = packer->slots[packer->filling].state != SLOT_EMPTY;
 	pthread_mutex_unlock(&packer->mutex);
+	packer->filling = (packer->filling + 1) % SLOTS;
+	packer->waiting++;
 
 	/* Hashed while a helper compresses the same block; both only read it. */
 	if (!packer->peeked)
 		hasher_add(packer->diff_hasher, slot->in, slot->in_size);
-	return wrapped ? write_oldest(packer, err) : true;
+	return packer->waiting < SLOTS || write_oldest(packer, err);
 }
 
 bool packer_room(struct packer *packer, char **out_room, size_t *out_size, struct error *err)
@@ -375,7 +377,7 @@ bool packer_finish(struct packer *packer, struct packed *out_packed, struct erro
 {
 	if (!submit(packer, true, err))
 		return false;
-	while (packer->slots[packer->writing].state != SLOT_EMPTY)
+	while (packer->waiting > 0)
 		if (!write_oldest(packer, err))
 			return false;
 	packer->packed.digest = hasher_finish(packer->blob_hasher);

@@ -1,0 +1,159 @@
+#include "tests/test.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "builders/image/packer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libdeflate.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <zstd.h>
+
+/* Bytes that compress somewhat and never repeat in the same way. */
+static char *make_bytes(size_t size)
+{
+	char *bytes = memory_new(size);
+	uint32_t state = 1;
+
+	for (size_t i = 0; i < size; i++) {
+		state = state * 1103515245 + 12345;
+		bytes[i] = (char)("abcdefgh"[state >> 29]);
+	}
+	return bytes;
+}
+
+/* Packs in pieces; out is the blob. */
+static bool pack(enum compression compression, const char *bytes, size_t size, size_t piece,
+	bool peek, struct packed *out_packed, struct buf *out)
+{
+	scoped(descriptor_close) int fd = memfd_create("blob", MFD_CLOEXEC);
+	scoped(packer_free) struct packer *packer = packer_new(compression, fd, "blob");
+	struct error err = {0};
+	bool ok = true;
+
+	for (size_t at = 0; ok && at < size; at += piece)
+		ok = packer_add(packer, bytes + at, size - at < piece ? size - at : piece, &err);
+	struct digest peeked, plain = digest_of(bytes, size);
+	if (ok && peek && packer_peek(packer, &peeked))
+		CHECK(digest_equal(&peeked, &plain));
+	ok = ok && packer_finish(packer, out_packed, &err);
+	if (!ok) {
+		error_free(&err);
+		return false;
+	}
+	CHECK(digest_equal(&out_packed->diff_id, &plain));
+	CHECK_INT(out_packed->diff_bytes, size);
+	size_t room = (size_t)out_packed->size_bytes;
+	ok = pread(fd, buf_reserve(out, room), room, 0) == (ssize_t)room;
+	out->size += room;
+	struct digest real = digest_of(out->data, out->size);
+	CHECK(digest_equal(&real, &out_packed->digest));
+	return ok;
+}
+
+TEST(zstd_output_decompresses_to_the_input)
+{
+	size_t size = 1800000; /* four blocks, the last one not full */
+	scoped(text_free) char *bytes = make_bytes(size);
+	scoped(buf_free) struct buf blob = {0};
+	struct packed packed;
+
+	REQUIRE(pack(COMPRESSION_ZSTD, bytes, size, size, false, &packed, &blob));
+	scoped(text_free) char *plain = memory_new(size);
+	/* ZSTD_decompress() reads any number of frames. */
+	CHECK_INT(ZSTD_decompress(plain, size, blob.data, blob.size), size);
+	CHECK(memcmp(plain, bytes, size) == 0);
+	CHECK(packed.size_bytes < packed.diff_bytes);
+}
+
+TEST(gzip_output_is_members_without_a_time)
+{
+	size_t size = 700000; /* two blocks */
+	scoped(text_free) char *bytes = make_bytes(size);
+	scoped(buf_free) struct buf blob = {0};
+	struct packed packed;
+
+	REQUIRE(pack(COMPRESSION_GZIP, bytes, size, 4096, false, &packed, &blob));
+	/* RFC 1952: MTIME is bytes 4 to 7 */
+	CHECK(memcmp(blob.data, "\x1f\x8b\x08\0\0\0\0\0", 8) == 0);
+	struct libdeflate_decompressor *reader = libdeflate_alloc_decompressor();
+	scoped(text_free) char *plain = memory_new(size);
+	size_t in = 0, out = 0, used, made;
+	while (in < blob.size &&
+		libdeflate_gzip_decompress_ex(reader, blob.data + in, blob.size - in, plain + out,
+			size - out, &used, &made) == LIBDEFLATE_SUCCESS) {
+		in += used;
+		out += made;
+	}
+	libdeflate_free_decompressor(reader);
+	CHECK_INT(out, size);
+	CHECK(memcmp(plain, bytes, size) == 0);
+}
+
+TEST(uncompressed_output_is_the_input_and_hashed_once)
+{
+	scoped(text_free) char *bytes = make_bytes(600000);
+	scoped(buf_free) struct buf blob = {0};
+	struct packed packed;
+
+	REQUIRE(pack(COMPRESSION_NONE, bytes, 600000, 1000, true, &packed, &blob));
+	CHECK(digest_equal(&packed.digest, &packed.diff_id));
+	CHECK_INT(blob.size, 600000);
+	CHECK(memcmp(blob.data, bytes, blob.size) == 0);
+}
+
+TEST(output_depends_neither_on_pieces_nor_on_peeking)
+{
+	static const size_t sizes[] = {0, 1, 512 * 1024 - 1, 512 * 1024, 512 * 1024 + 1, 5000000};
+
+	for (size_t i = 0; i < countof(sizes); i++) {
+		scoped(text_free) char *bytes = make_bytes(sizes[i] + 1);
+		scoped(buf_free) struct buf one = {0}, two = {0};
+		struct packed a, b;
+
+		REQUIRE(pack(COMPRESSION_ZSTD, bytes, sizes[i], sizes[i] + 1, false, &a, &one));
+		REQUIRE(pack(COMPRESSION_ZSTD, bytes, sizes[i], 9999, true, &b, &two));
+		CHECK(digest_equal(&a.digest, &b.digest));
+		CHECK(one.size == two.size);
+	}
+}
+
+TEST(output_does_not_depend_on_the_number_of_processors)
+{
+	scoped(text_free) char *bytes = make_bytes(4000000);
+	scoped(buf_free) struct buf many = {0}, one = {0};
+	struct packed a, b;
+	cpu_set_t all, single;
+
+	REQUIRE(pack(COMPRESSION_ZSTD, bytes, 4000000, 65536, false, &a, &many));
+	REQUIRE(sched_getaffinity(0, sizeof(all), &all) == 0);
+	CPU_ZERO(&single);
+	for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&single) == 0; i++)
+		if (CPU_ISSET(i, &all))
+			CPU_SET(i, &single);
+	REQUIRE(sched_setaffinity(0, sizeof(single), &single) == 0);
+	CHECK(pack(COMPRESSION_ZSTD, bytes, 4000000, 65536, false, &b, &one));
+	CHECK(sched_setaffinity(0, sizeof(all), &all) == 0);
+	CHECK(digest_equal(&a.digest, &b.digest));
+}
+
+TEST(a_full_disk_is_an_error_that_names_the_blob)
+{
+	scoped(text_free) char *bytes = make_bytes(3000000);
+	scoped(descriptor_close) int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	scoped(packer_free) struct packer *packer = packer_new(COMPRESSION_ZSTD, fd, "layer.blob");
+	struct packed packed;
+	struct error err = {0};
+
+	REQUIRE(fd >= 0);
+	bool ok = packer_add(packer, bytes, 3000000, &err) && packer_finish(packer, &packed, &err);
+	CHECK(!ok);
+	CHECK_INT(err.system_errno, ENOSPC);
+	CHECK_CONTAINS(err.message, "layer.blob");
+	error_free(&err);
+}
+
+TEST_MAIN()
