@@ -131,7 +131,7 @@ static void attempt(struct caller *caller, struct http_client *client, struct ca
 	size_t count)
 {
 	struct http_header headers[PARALLEL][3];
-	struct http_request requests[PARALLEL];
+	struct http_request requests[PARALLEL] = {0};
 	struct http_response responses[PARALLEL] = {0};
 	struct error err = {0};
 
