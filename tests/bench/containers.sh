@@ -13,8 +13,8 @@ local_cloud
 reference=${AWS_ENDPOINT_URL#http://}/bench/svc
 "$DOGSHORE" image build --binary "$W/image/svc" --port 8080 --output "$W/image/layout:1" >>"$W/log" 2>&1
 digest=$("$DOGSHORE" image push "$W/image/layout:1" "$reference:1" --create-repository --json 2>>"$W/log" | jq -r .digest)
-aws ecs create-cluster --cluster-name bench >>"$W/log"
-aws ecs register-task-definition --family svc --network-mode awsvpc --cpu 256 --memory 64 \
+aws --endpoint-url "$AWS_ENDPOINT_URL" ecs create-cluster --cluster-name bench >>"$W/log"
+aws --endpoint-url "$AWS_ENDPOINT_URL" ecs register-task-definition --family svc --network-mode awsvpc --cpu 256 --memory 64 \
 	--container-definitions "[{\"name\":\"svc\",\"image\":\"$reference@$digest\",\"essential\":true}]" >>"$W/log"
 
 note "container start to first HTTP 200, $N each"

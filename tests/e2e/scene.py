@@ -134,7 +134,8 @@ class Scene:
 
     def aws(self, *words):
         process = subprocess.run(
-            ["/usr/bin/aws", *words, "--output", "json"], env=self.environment, text=True,
+            ["/usr/bin/aws", "--endpoint-url", self.environment["AWS_ENDPOINT_URL"], *words, "--output", "json"],
+            env=self.environment, text=True,
             capture_output=True, check=False)
         if process.returncode != 0:
             raise AssertionError(f"aws {' '.join(words)}: {process.stderr}")
