@@ -1,0 +1,36 @@
+#include "base/memory.h"
+#include "builders/registry/answer.h"
+#include "builders/registry/credentials.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* The bytes are a challenge, a refusal, a Location and a docker configuration. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct str text = {(const char *)data, size};
+	struct challenge challenge = {0};
+	struct refusal refusal;
+	struct credentials credentials = {0};
+	struct error err = {0};
+	char *location = str_copy(text), *url = NULL;
+
+	challenge_parse(text, &challenge);
+	challenge_free(&challenge);
+	refusal_parse(text, &refusal);
+	for (const char *at = refusal.message; *at; at++)
+		if ((unsigned char)*at < ' ')
+			abort();
+	if (!location_resolve("https://r.example.com/v2/a/blobs/uploads/", location, "sha256:00",
+		    &url, &err))
+		error_free(&err);
+	text_free(&url);
+	text_free(&location);
+	/* No helper of this machine may be started by what a fuzzer thinks up. */
+	if (!memmem(data, size, "cred", 4) &&
+		!credentials_from_config(text, "input", "r.example.com", &credentials, &err))
+		error_free(&err);
+	credentials_free(&credentials);
+	return 0;
+}
