@@ -10,7 +10,7 @@
 /* A reader that takes nothing for this long a text has stopped reading. */
 enum { STREAM_LIMIT = 8 << 20, STREAM_BLOCK = 16 << 10 };
 
-void exchange_free(struct http_exchange *exchange)
+void http_exchange_free(struct http_exchange *exchange)
 {
 	if (exchange->response)
 		microhttpd.destroy_response(exchange->response);

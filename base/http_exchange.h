@@ -65,7 +65,7 @@ void exchange_suspend(struct http_exchange *exchange);
 /* Splits the target; false when an escape makes no sense or stands for NUL. */
 bool exchange_set_path(struct http_exchange *exchange) must_use;
 /* Frees what the exchange owns, and itself. */
-void exchange_free(struct http_exchange *exchange);
+void http_exchange_free(struct http_exchange *exchange);
 /* Does the server no longer accept? Then answers say "Connection: close". */
 bool server_is_quiet(const struct http_server *server);
 

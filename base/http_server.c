@@ -389,7 +389,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 	if (exchange->following)
 		exchange->following->previous = exchange->previous;
 	server->open -= exchange->phase != EXCHANGE_HEAD;
-	exchange_free(exchange);
+	http_exchange_free(exchange);
 }
 
 /* We decode paths and queries ourselves; in place it would hide a NUL. */
