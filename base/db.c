@@ -36,7 +36,8 @@ static bool raise(struct db *db, int code, struct error *err)
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 		kind = ERROR_UNAVAILABLE;
-		next = "another process is writing to it: try again, or see who it is: fuser -v FILE";
+		next = "another process is writing to it: try again, or see who it is: fuser -v "
+		       "FILE";
 		break;
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Debian's AWS CLI, unmodified, drives a service through its whole life on the local endpoint.
-# timeout: 300
+# parallel: yes
+# timeout: 600
 # shellcheck disable=SC2317
 set -euo pipefail
 cd "$TMPDIR"

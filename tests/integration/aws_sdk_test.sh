@@ -1,6 +1,7 @@
 #!/bin/bash
 # The AWS SDK for JavaScript v3, unmodified, drives a service through its whole life on the local endpoint.
-# timeout: 300
+# parallel: yes
+# timeout: 600
 set -euo pipefail
 cd "$TMPDIR"
 
