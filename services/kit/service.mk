@@ -30,7 +30,8 @@ BASE_ALWAYS := buf clock db db_migrate error file http_exchange http_gate http_s
 # program sees that it belongs to it.
 LIBS_ALWAYS := -ljansson -lsqlite3 -Wl,--no-as-needed -lmicrohttpd
 
-CPPFLAGS := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I$(ROOT)
+# base/ puts DOGSHORE_VERSION into User-Agent; fixed here, or a release would change every program.
+CPPFLAGS := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DDOGSHORE_VERSION='"services"' -I$(ROOT)
 CFLAGS := -std=c17 -O1 -g0 -Wall -Wextra -Wno-missing-field-initializers -fvisibility=hidden -fno-strict-aliasing \
 	-fstack-protector-strong -ffile-prefix-map=$(ROOT)/=
 LDFLAGS := -Wl,-z,relro,-z,now -Wl,--as-needed -s
