@@ -349,11 +349,15 @@ static bool download(struct build *build, struct error *err)
 	const struct build_options *options = build->options;
 	struct build_phase *phase = enter(build, "DOWNLOAD_SOURCE");
 
-	if (read_spec(build, phase)) {
+	if (read_spec(build, phase) && build->spec.shell[0] != '/')
+		fail(build, phase, "CLIENT_ERROR", 1, "env.shell: %s runs on Windows only",
+			build->spec.shell);
+	if (!phase->failed) {
 		const struct shell_options shell = {.program = build->spec.minor == 1
 								       ? "/bin/sh"
 								       : build->spec.shell,
 			.source = options->source,
+			.work = options->work,
 			.sandbox = options->sandbox,
 			.network = options->network,
 			.deadline_ms =

@@ -18,6 +18,7 @@ struct build_options {
 	const char *source;    /* private folder; commands start here */
 	const char *buildspec; /* file; relative to source unless absolute */
 	const char *output;    /* existing folder for artifacts */
+	const char *work; /* private folder for what the run needs itself; NULL: a temporary one */
 	/* Folders below output: of the primary artifact, and of which the secondary ones are part. */
 	const char *primary_folder, *secondary_folder; /* "primary" and "." */
 	const char *commit;                            /* NULL: not known */

@@ -38,7 +38,7 @@ static void read_root(struct reader *r, const struct yaml *root)
 	read_check_keys(r, proxy, "proxy", proxy_keys);
 	read_switch(r, proxy, "upload-artifacts", "proxy");
 	read_switch(r, proxy, "logs", "proxy");
-	read_mapping(r, root, "batch", "");
+	read_batch(r, root);
 	read_env(r, root);
 	read_phases(r, root);
 	read_artifacts(r, root);

@@ -68,7 +68,7 @@ struct artifact_spec {
 
 struct buildspec {
 	int minor;         /* 1: version 0.1, 2: version 0.2 */
-	const char *shell; /* "/bin/sh" or "bash" */
+	const char *shell; /* "/bin/sh", "/bin/bash", or one of Windows */
 	const char *run_as;
 	struct variables variables, parameters, secrets;
 	struct texts exported;

@@ -5,18 +5,20 @@ static const char *const env_keys[] = {"shell", "variables", "parameter-store", 
 
 static void read_shell(struct reader *r, const struct yaml *env)
 {
-	static const char *const known[] = {"bash", "/bin/bash", "sh", "/bin/sh"};
+	/* The last two are right in a file for Windows; running it here is refused later. */
+	static const char *const known[][2] = {{"bash", "/bin/bash"}, {"/bin/bash", "/bin/bash"},
+		{"sh", "/bin/sh"}, {"/bin/sh", "/bin/sh"}, {"powershell.exe", "powershell.exe"},
+		{"cmd.exe", "cmd.exe"}};
 	const char *shell = read_text(r, env, "shell", "env");
 
-	if (!shell)
-		return;
-	for (size_t i = 0; i < countof(known); i++)
-		if (text_equal(shell, known[i])) {
-			r->out->shell = text_ends_with(shell, "bash") ? "/bin/bash" : "/bin/sh";
+	for (size_t i = 0; shell && i < countof(known); i++)
+		if (text_equal(shell, known[i][0])) {
+			r->out->shell = known[i][1];
 			return;
 		}
-	read_error(r, yaml_get(env, "shell")->line, "env.shell",
-		"The shell must be bash or /bin/sh, not \"%s\"", shell);
+	if (shell)
+		read_error(r, yaml_get(env, "shell")->line, "env.shell",
+			"The shell must be bash or /bin/sh, not \"%s\"", shell);
 }
 
 static void read_old_env(struct reader *r, const struct yaml *root)

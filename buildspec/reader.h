@@ -48,5 +48,6 @@ void read_phases(struct reader *r, const struct yaml *root);
 void read_artifacts(struct reader *r, const struct yaml *root);
 void read_reports(struct reader *r, const struct yaml *root);
 void read_cache(struct reader *r, const struct yaml *root);
+void read_batch(struct reader *r, const struct yaml *root);
 
 #endif

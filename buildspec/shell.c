@@ -23,24 +23,24 @@ enum {
 };
 
 /*
- * $1 is the control folder. A line on stdin is: script, file of variables, "keep" (save the state
- * afterwards), "drop" or "ask" (stdout is for the answer), CODEBUILD_BUILD_SUCCEEDING.
+ * $1 is the control folder. A line on stdin is: script, file of variables, file to save them to
+ * afterwards ("-": nowhere, "?": nowhere, and stdout is for the answer), CODEBUILD_BUILD_SUCCEEDING.
  *
  * The trap lets the driver live through the SIGTERM that ends its commands politely; subshells have
- * it reset. The first thing it says is that it is there. Nothing here may leave a variable behind that set -a would export: the status goes to
- * the function as an argument.
+ * it reset. The first thing it says is that it is there. Nothing here may leave a variable behind
+ * that set -a would export: the status goes to the function as an argument.
  */
 static const char driver[] =
 	"dogshore_control=$1; shift; trap : TERM; printf '\\0000\\n'\n"
 	"dogshore_save() {\n"
 	"	set +aexu\n"
-	"	[ \"$2\" != keep ] || export -p >|\"$dogshore_control/env\"\n"
+	"	case $2 in [-?]) ;; *) export -p >|\"$dogshore_control/$2\" || return 125 ;; esac\n"
 	"	return \"$1\"\n"
 	"}\n"
-	"while read -r dogshore_script dogshore_env dogshore_mode dogshore_ok; do\n"
+	"while read -r dogshore_script dogshore_env dogshore_save dogshore_ok; do\n"
 	"	(\n"
 	"		exec </dev/null\n"
-	"		[ \"$dogshore_mode\" = ask ] || exec >&2\n"
+	"		[ \"$dogshore_save\" = '?' ] || exec >&2\n"
 	"		. \"$dogshore_control/$dogshore_env\"\n"
 	"		dogshore_old=${OLDPWD-}\n"
 	"		cd -- \"$PWD\" || cd -- \"$CODEBUILD_SRC_DIR\"\n"
@@ -48,7 +48,7 @@ static const char driver[] =
 	"		set -a\n"
 	"		CODEBUILD_BUILD_SUCCEEDING=$dogshore_ok\n"
 	"		. \"$dogshore_control/$dogshore_script\"\n"
-	"		{ dogshore_save $? \"$dogshore_mode\"; } 2>/dev/null\n"
+	"		{ dogshore_save $? \"$dogshore_save\"; } 2>/dev/null\n"
 	"	)\n"
 	"	printf '\\0%d\\n' $?\n"
 	"done\n";
@@ -65,10 +65,12 @@ void shell_quote(struct buf *out, const char *text)
 }
 
 /* Memory where there is some: these files live for milliseconds. */
-static bool make_control(char **out_path, struct error *err)
+static bool make_control(const char *work, char **out_path, struct error *err)
 {
 	struct error refused = {0};
 
+	if (work)
+		return folder_make_temporary(work, "shell-", out_path, err);
 	if (folder_make_temporary("/dev/shm", "dogshore-shell-", out_path, &refused))
 		return true;
 	error_ignore(&refused, "an ordinary temporary folder does too");
@@ -79,7 +81,7 @@ bool shell_open(const struct shell_options *options, struct shell *out_shell, st
 {
 	struct shell shell = {.options = *options};
 
-	if (!make_control(&shell.control, err))
+	if (!make_control(options->work, &shell.control, err))
 		return false;
 	shell.control_inside = memory_copy_text(options->sandbox ? CONTROL_INSIDE : shell.control);
 	shell.source_inside = memory_copy_text(options->sandbox ? SOURCE_INSIDE : options->source);
@@ -114,16 +116,26 @@ bool shell_set_variables(struct shell *shell, const struct strings *variables, s
 	buf_append_text(&script, "export PWD=");
 	shell_quote(&script, shell->source_inside);
 	buf_append_char(&script, '\n');
-	return write_control(shell, "start", buf_str(&script), err) &&
-	       write_control(shell, "env", buf_str(&script), err);
+	return write_control(shell, "v0", buf_str(&script), err);
+}
+
+/* bash reads ~/.bashrc when its stdin is a socket, as the driver's is. */
+static void add_driver(const struct shell *shell, struct strings *argv)
+{
+	strings_add(argv, shell->options.program);
+	if (text_ends_with(shell->options.program, "/bash"))
+		strings_add(argv, "--norc");
+	strings_add(argv, "-c");
+	strings_add(argv, driver);
+	strings_add(argv, "sh");
+	strings_add(argv, shell->control_inside);
 }
 
 /* bwrap's arguments and behind them the driver's, or the driver's alone. */
 static void driver_command(const struct shell *shell, struct strings *argv)
 {
 	const struct shell_options *options = &shell->options;
-	const char *const command[] = {options->program, "-c", driver, "sh", shell->control_inside,
-		NULL};
+	scoped(strings_free) struct strings command = {0};
 	const struct sandbox_bind binds[] = {{options->source, SOURCE_INSIDE, true},
 		{shell->control, CONTROL_INSIDE, true}};
 	const struct sandbox_options sandbox = {.binds = binds,
@@ -131,12 +143,12 @@ static void driver_command(const struct shell *shell, struct strings *argv)
 		.folder = SOURCE_INSIDE,
 		.network = options->network};
 
-	if (options->sandbox) {
-		sandbox_command(&sandbox, command, argv);
+	if (!options->sandbox) {
+		add_driver(shell, argv);
 		return;
 	}
-	for (size_t i = 0; command[i]; i++)
-		strings_add(argv, command[i]);
+	add_driver(shell, &command);
+	sandbox_command(&sandbox, (const char *const *)command.items, argv);
 }
 
 /* Ends the driver and all that it started. */
@@ -365,15 +377,31 @@ static bool send_line(struct shell *shell, const struct buf *line, struct error 
 	       error_raise_errno(err, "give the shell a command");
 }
 
-static bool give(struct shell *shell, const char *text, const char *env, const char *mode,
-	bool succeeding, struct error *err)
+/* from: number of the file of variables; to: name of the one to save to, or "-" or "?". */
+static bool give(struct shell *shell, const char *text, int from, const char *to, bool succeeding,
+	struct error *err)
 {
-	scoped(text_free) char *name = memory_format("command-%d", ++shell->command_count);
+	scoped(text_free) char *name = memory_format("c%d", shell->command_count);
 	scoped(buf_free) struct buf line = {0};
 
-	buf_printf(&line, "%s %s %s %d\n", name, env, mode, succeeding);
+	buf_printf(&line, "%s v%d %s %d\n", name, from, to, succeeding);
 	return (shell->process.pid || start(shell, err)) &&
 	       write_control(shell, name, str_of(text), err) && send_line(shell, &line, err);
+}
+
+/* The variables that the last command saved count from now on. It saved none when it called exit. */
+static void adopt_state(struct shell *shell)
+{
+	scoped(text_free) char *name = memory_format("v%d", shell->command_count);
+	scoped(text_free) char *fresh = path_join(shell->control, name);
+	scoped(text_free) char *old_name = memory_format("v%d", shell->state);
+	scoped(text_free) char *old = path_join(shell->control, old_name);
+
+	if (!file_exists(fresh))
+		return;
+	if (shell->state)
+		unlink(old);
+	shell->state = shell->command_count;
 }
 
 /* The driver ended instead of answering: the command killed it, or the sandbox did not start. */
@@ -387,12 +415,13 @@ static int status_of_death(struct shell *shell)
 	return status ? status : 128 + SIGKILL;
 }
 
-static bool take_turn(struct shell *shell, struct buf *copy, size_t *out_payload, int *out_status,
-	struct error *err)
+static bool take_turn(struct shell *shell, struct buf *copy, size_t *out_payload, bool *out_died,
+	int *out_status, struct error *err)
 {
 	enum turn turn = follow(shell, copy, shell->options.deadline_ms, shell->options.cancel_fd,
 		out_payload, out_status, err);
 
+	*out_died = turn == TURN_DIED;
 	switch (turn) {
 	case TURN_CANCELLED:
 	case TURN_LATE:
@@ -414,22 +443,30 @@ static bool take_turn(struct shell *shell, struct buf *copy, size_t *out_payload
 bool shell_run(struct shell *shell, const struct shell_command *command, int *out_status,
 	struct error *err)
 {
+	scoped(text_free) char *to = memory_format("v%d", ++shell->command_count);
 	size_t payload;
+	bool died = false;
 
 	buf_clear(&shell->answer);
-	return give(shell, command->text, command->fresh ? "start" : "env",
-		       command->fresh ? "drop" : "keep", command->succeeding, err) &&
-	       take_turn(shell, command->output, &payload, out_status, err);
+	if (!give(shell, command->text, command->fresh ? 0 : shell->state,
+		    command->fresh ? "-" : to, command->succeeding, err) ||
+		!take_turn(shell, command->output, &payload, &died, out_status, err))
+		return false;
+	if (!died)
+		adopt_state(shell);
+	return true;
 }
 
 bool shell_ask(struct shell *shell, const char *text, struct buf *out_answer, struct error *err)
 {
 	size_t payload;
+	bool died;
 	int status;
 
+	shell->command_count++;
 	buf_clear(&shell->answer);
-	if (!give(shell, text, "env", "ask", true, err) ||
-		!take_turn(shell, NULL, &payload, &status, err))
+	if (!give(shell, text, shell->state, "?", true, err) ||
+		!take_turn(shell, NULL, &payload, &died, &status, err))
 		return false;
 	buf_append(out_answer, shell->answer.data, payload);
 	return true;

@@ -7,8 +7,11 @@
  * again; so what survives a command is what CodeBuild lets survive - exported variables and the
  * directory, not functions, traps or set options - and a command costs a fork, no exec:
  *
- *     dogshore --stdin: "3 env keep 1"--> driver --fork--> subshell: . env; cd; . 3; export -p >env
+ *     dogshore --stdin: "c7 v6 v7 1"--> driver --fork--> subshell: . v6; cd; . c7; export -p >v7
  *              <--stdout: payload \0 status \n--    <--stderr: everything the command prints--
+ *
+ * Each command saves to a file of its own, which counts once the driver has answered: one that is
+ * killed half way leaves the state before it.
  *
  * Values of variables never stand in an argument list; they reach the driver through files of mode
  * 0600 in a private folder that is gone with the shell.
@@ -26,6 +29,7 @@
 struct shell_options {
 	const char *program;   /* "/bin/sh", "/bin/bash" */
 	const char *source;    /* where the commands run; on this machine */
+	const char *work;      /* where the private folder is made; NULL: in memory or /tmp */
 	bool sandbox;          /* false: as an ordinary child */
 	bool network;          /* in the sandbox: share ours */
 	int64_t deadline_ms;   /* of clock_elapsed(&system_clock); 0: none */
@@ -45,6 +49,7 @@ struct shell {
 	char *source_inside;    /* CODEBUILD_SRC_DIR; owned */
 	struct buf answer;      /* what came on the driver's stdout */
 	int command_count;
+	int state; /* the command whose saved variables count; 0: those of the start */
 };
 
 /* Makes the private folder; starts nothing yet. variables are "NAME=value" and are what the first

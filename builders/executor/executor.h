@@ -19,6 +19,7 @@ struct executor_request {
 	const char *service;   /* for the result */
 	const char *commit;    /* 40 hex digits */
 	const char *source;    /* private checkout; the build changes it */
+	const char *work;      /* private folder beside it; NULL: a temporary one */
 	const char *buildspec; /* relative to source */
 	const char *output;    /* existing folder; what an earlier build left there is replaced */
 	const struct strings *env;  /* "NAME=value" */

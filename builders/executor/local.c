@@ -73,6 +73,7 @@ static bool build(const struct executor_request *request, struct build_result *o
 	const struct build_options options = {.source = request->source,
 		.buildspec = request->buildspec,
 		.output = request->output,
+		.work = request->work,
 		.primary_folder = "artifacts",
 		.secondary_folder = "secondary",
 		.commit = request->commit,

@@ -122,6 +122,7 @@ static struct executor_request request_of(const struct order *order)
 	return (struct executor_request){.service = order->service->name,
 		.commit = order->commit.id,
 		.source = order->source,
+		.work = order->work.path,
 		.buildspec = order->buildspec,
 		.output = order->output,
 		.env = &order->input.env,

@@ -39,6 +39,7 @@ static bool run_in(const char *work, const struct build_input *input, struct bui
 	struct build_options options = {.source = source,
 		.buildspec = given.file,
 		.output = output,
+		.work = work,
 		.primary_folder = "primary",
 		.secondary_folder = ".",
 		.env = &input->env,
