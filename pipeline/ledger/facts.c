@@ -77,6 +77,39 @@ bool ledger_work_get(struct ledger *ledger, int64_t run, const char *service,
 	       read_work(&rows, out_work, out_found, err);
 }
 
+void ledger_works_free(struct ledger_works *works)
+{
+	for (size_t i = 0; i < works->count; i++)
+		ledger_work_free(&works->items[i]);
+	free(works->items);
+	*works = (struct ledger_works){0};
+}
+
+bool ledger_works_find(struct ledger *ledger, int64_t run, struct ledger_works *out_works,
+	struct error *err)
+{
+	scoped(db_rows_free) struct db_rows rows = {0};
+	scoped(ledger_works_free) struct ledger_works list = {0};
+	bool more = false;
+
+	if (!db_query(ledger_db(ledger), WORK_COLUMNS "WHERE run = $1 ORDER BY service",
+		    db_values(db_of_int(run)), &rows, err))
+		return false;
+	for (;;) {
+		struct ledger_work work = {0};
+
+		if (!read_work(&rows, &work, &more, err))
+			return false;
+		if (!more)
+			break;
+		list.items = memory_resize(list.items, (list.count + 1) * sizeof(*list.items));
+		list.items[list.count++] = work;
+	}
+	*out_works = list;
+	list = (struct ledger_works){0};
+	return true;
+}
+
 bool ledger_work_of_commit(struct ledger *ledger, const char *commit, const char *service,
 	struct ledger_work *out_work, bool *out_found, struct error *err)
 {

@@ -137,6 +137,13 @@ bool ledger_work_save(struct ledger *ledger, const struct ledger_work *work, str
 /* The work of one run on one service; *out_found false when it did none. */
 bool ledger_work_get(struct ledger *ledger, int64_t run, const char *service,
 	struct ledger_work *out_work, bool *out_found, struct error *err) must_use;
+struct ledger_works {
+	struct ledger_work *items; /* owned */
+	size_t count;
+};
+void ledger_works_free(struct ledger_works *works);
+bool ledger_works_find(struct ledger *ledger, int64_t run, struct ledger_works *out_works,
+	struct error *err) must_use;
 /* The newest run of a commit that looked at the service. */
 bool ledger_work_of_commit(struct ledger *ledger, const char *commit, const char *service,
 	struct ledger_work *out_work, bool *out_found, struct error *err) must_use;

@@ -1,0 +1,232 @@
+#include "pipeline/engine/report.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "pipeline/engine/engine.h"
+#include "pipeline/engine/run.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TAIL_LINES = 20, TAIL_BYTES = 8192 };
+
+const char *report_status(const struct ledger_run *run)
+{
+	if (run->status == OUTCOME_RUNNING && !engine_is_alive(run))
+		return "interrupted";
+	return outcome_name(run->status);
+}
+
+static int64_t duration_of(const struct ledger_run *run)
+{
+	int64_t end = run->ended_ms ? run->ended_ms : clock_now(&system_clock);
+
+	return run->started_ms ? end - run->started_ms : 0;
+}
+
+static void write_head(const struct ledger_run *run, struct json_writer *w)
+{
+	json_put_int(w, "run", run->id);
+	json_put_text(w, "commit", run->commit);
+	json_put_text(w, "status", report_status(run));
+	json_put_text(w, "reason", run->reason);
+	json_put_text(w, "app", run->app);
+	json_put_text(w, "branch", run->branch);
+	json_put_text(w, "environment", run->environment);
+	json_put_text(w, "subject", run->subject);
+	json_put_text(w, "author", run->author);
+	json_put_time(w, "created_at", run->created_ms);
+	if (run->started_ms)
+		json_put_time(w, "started_at", run->started_ms);
+	json_put_int(w, "duration_ms", duration_of(run));
+}
+
+void report_write_line(const struct ledger_run *run, struct json_writer *w)
+{
+	json_object_begin(w);
+	write_head(run, w);
+	json_object_end(w);
+}
+
+static void write_step(const struct ledger_step *step, const char *folder, bool results,
+	struct json_writer *w)
+{
+	scoped(text_free) char *log = stage_log(folder, step->service, step->name);
+	scoped(json_free) struct json *result = NULL;
+	scoped(error_free) struct error err = {0};
+	int64_t end = step->ended_ms ? step->ended_ms : clock_now(&system_clock);
+
+	json_object_begin(w);
+	json_put_text(w, "name", step->name);
+	json_put_text(w, "service", step->service);
+	json_put_text(w, "status", outcome_name(step->status));
+	json_put_text(w, "reason", step->reason);
+	json_put_int(w, "duration_ms", step->started_ms ? end - step->started_ms : 0);
+	json_put_int(w, "exit_status", step->exit_status);
+	json_put_int(w, "attempts", step->attempts);
+	if (step->attempts)
+		json_put_text(w, "log", log);
+	if (results && *step->result) {
+		if (!json_parse(str_of(step->result), "result", NULL, &result, &err))
+			error_ignore(&err, "a result that is no JSON any more is left out");
+		json_put_value(w, "result", result);
+	}
+	json_object_end(w);
+}
+
+/* Services of the plan that the run left alone. */
+static void write_skipped(const struct ledger_run *run, struct json_writer *w)
+{
+	scoped(json_free) struct json *plan = NULL;
+	scoped(error_free) struct error err = {0};
+
+	if (!*run->plan || !json_parse(str_of(run->plan), "plan", NULL, &plan, &err)) {
+		error_ignore(&err, "there is no plan when the commit could not be read");
+		return;
+	}
+	const struct json *services = json_get(plan, "services");
+
+	for (size_t i = 0; i < json_count(services); i++) {
+		const struct json *service = json_at(services, i);
+
+		if (!text_equal(json_get_text(service, "action", ""), "skip"))
+			continue;
+		json_object_begin(w);
+		json_put_text(w, "name", "build");
+		json_put_text(w, "service", json_get_text(service, "name", ""));
+		json_put_text(w, "status", outcome_name(OUTCOME_SKIPPED));
+		json_put_text(w, "reason", json_get_text(service, "reason", ""));
+		json_put_int(w, "duration_ms", 0);
+		json_object_end(w);
+	}
+}
+
+/* A service that a rerun forced is in the plan as skipped and has steps: those count. */
+bool report_write(struct ledger *ledger, const struct ledger_run *run, bool results,
+	struct json_writer *w, struct error *err)
+{
+	scoped(ledger_steps_free) struct ledger_steps steps = {0};
+
+	if (!ledger_steps_find(ledger, run->id, &steps, err))
+		return false;
+	json_object_begin(w);
+	write_head(run, w);
+	json_key(w, "steps");
+	json_array_begin(w);
+	for (size_t i = 0; i < steps.count; i++)
+		write_step(&steps.items[i], run->folder, results, w);
+	if (!*run->force)
+		write_skipped(run, w);
+	json_array_end(w);
+	json_key(w, "release");
+	if (run->release)
+		json_write_int(w, run->release);
+	else
+		json_write_null(w);
+	json_object_end(w);
+	return true;
+}
+
+static void print_duration(FILE *out, int64_t duration_ms)
+{
+	char text[TIME_TEXT_SIZE];
+
+	duration_to_text(duration_ms, text);
+	fprintf(out, "%s", text);
+}
+
+bool report_print(FILE *out, struct ledger *ledger, const struct ledger_run *run, struct error *err)
+{
+	scoped(ledger_steps_free) struct ledger_steps steps = {0};
+	char created[TIME_TEXT_SIZE];
+	int width = 0;
+
+	if (!ledger_steps_find(ledger, run->id, &steps, err))
+		return false;
+	time_to_rfc3339(run->created_ms, created);
+	fprintf(out, "run %lld: %s", (long long)run->id, report_status(run));
+	if (run->started_ms) {
+		fprintf(out, " in ");
+		print_duration(out, duration_of(run));
+	}
+	fprintf(out, "\n  commit       %.12s %s\n  created      %s\n", run->commit, run->subject,
+		created);
+	if (*run->branch)
+		fprintf(out, "  branch       %s\n", run->branch);
+	if (*run->environment)
+		fprintf(out, "  environment  %s\n", run->environment);
+	if (*run->reason)
+		fprintf(out, "  reason       %s\n", run->reason);
+	if (*run->folder)
+		fprintf(out, "  logs         %s\n", run->folder);
+	for (size_t i = 0; i < steps.count; i++)
+		width = (int)strlen(steps.items[i].service) > width
+				? (int)strlen(steps.items[i].service)
+				: width;
+	for (size_t i = 0; i < steps.count; i++) {
+		const struct ledger_step *step = &steps.items[i];
+
+		fprintf(out, "  %-*s  %-6s  %-11s ", width, step->service, step->name,
+			outcome_name(step->status));
+		if (step->started_ms && step->ended_ms)
+			print_duration(out, step->ended_ms - step->started_ms);
+		fprintf(out, "%s%s\n", *step->reason ? "  " : "", step->reason);
+	}
+	return true;
+}
+
+void report_print_head(FILE *out)
+{
+	fprintf(out, "%6s  %-12s  %-11s  %-12s  %-10s  %s\n", "run", "commit", "status",
+		"environment", "took", "subject");
+}
+
+void report_print_line(FILE *out, const struct ledger_run *run)
+{
+	char took[TIME_TEXT_SIZE] = "";
+
+	if (run->started_ms)
+		duration_to_text(duration_of(run), took);
+	fprintf(out, "%6lld  %.12s  %-11s  %-12s  %-10s  %s\n", (long long)run->id, run->commit,
+		report_status(run), run->environment, took, run->subject);
+}
+
+static void print_tail(FILE *out, const char *path)
+{
+	scoped(descriptor_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char text[TAIL_BYTES];
+	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+	off_t from = end > TAIL_BYTES ? end - TAIL_BYTES : 0;
+	ssize_t size = fd < 0 ? 0 : pread(fd, text, sizeof(text), from);
+	ssize_t start = size;
+
+	for (int lines = 0; start > 0 && lines <= TAIL_LINES; start--)
+		lines += text[start - 1] == '\n' && start < size;
+	if (start > 0)
+		start += 2;
+	if (size > start)
+		fprintf(out, "--- %s\n%.*s%s", path, (int)(size - start), text + start,
+			text[size - 1] == '\n' ? "" : "\n");
+}
+
+void report_print_failure(FILE *out, struct ledger *ledger, const struct ledger_run *run)
+{
+	scoped(ledger_steps_free) struct ledger_steps steps = {0};
+	scoped(error_free) struct error err = {0};
+
+	if (!ledger_steps_find(ledger, run->id, &steps, &err)) {
+		error_ignore(&err, "the run's own outcome is told anyway");
+		return;
+	}
+	for (size_t i = 0; i < steps.count; i++) {
+		const struct ledger_step *step = &steps.items[i];
+		scoped(text_free) char *log = stage_log(run->folder, step->service, step->name);
+
+		if (step->status != run->status)
+			continue;
+		print_tail(out, log);
+		return;
+	}
+}
