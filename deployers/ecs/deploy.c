@@ -1,0 +1,302 @@
+#include "base/event.h"
+#include "base/memory.h"
+#include "deployers/ecs/calls.h"
+#include "deployers/ecs/deployment.h"
+#include "deployers/ecs/task_definition.h"
+
+#include <stdlib.h>
+
+void deploy_result_free(struct deploy_result *result)
+{
+	free(result->cause);
+	free(result->strategy);
+	free(result->task_definition);
+	free(result->deployment_id);
+	free(result->image);
+	json_free(&result->events);
+	json_free(&result->tasks);
+	*result = (struct deploy_result){0};
+}
+
+void deployment_free(struct deployment *deployment)
+{
+	provisioned_free(&deployment->provisioned);
+	json_free(&deployment->definition);
+	json_free(&deployment->service);
+	json_free(&deployment->running);
+	free(deployment->task_definition);
+	free(deployment->number);
+	free(deployment->arn);
+	diagnosis_free(&deployment->diagnosis);
+	strings_free(&deployment->event_ids);
+	*deployment = (struct deployment){0};
+}
+
+static void start(struct deployment *deployment)
+{
+	struct deploy_result *result = deployment->result;
+
+	*result = (struct deploy_result){
+		.events = json_array_new(),
+		.tasks = json_array_new(),
+		.started_ms = clock_now(deployment->place->clock),
+	};
+}
+
+/* Events from before are known, so that only news are told. */
+static void know_events(struct deployment *deployment)
+{
+	const struct json *events = json_get(deployment->running, "events");
+
+	for (size_t i = 0; i < json_count(events); i++)
+		strings_add(&deployment->event_ids, json_get_text(json_at(events, i), "id", ""));
+}
+
+static bool end(struct deployment *deployment, bool ok, struct error *err)
+{
+	struct deploy_result *result = deployment->result;
+
+	result->duration_ms = clock_now(deployment->place->clock) - result->started_ms;
+	result->task_definition = memory_copy_text(deployment->task_definition);
+	if (deployment->arn)
+		result->deployment_id = memory_copy_text(deployment->arn);
+	else if (deployment->number)
+		result->deployment_id = memory_format("ecs-svc/%s", deployment->number);
+	if (ok) {
+		event_emit("deploy.verdict",
+			json_object_of("service", json_text_new(deployment->place->service),
+				"verdict", json_text_new(verdict_name(result->verdict)), "reason",
+				json_text_new(result->cause), NULL));
+		return true;
+	}
+	/* Once the service was told to change, no error of ours says how it ended. */
+	if (deployment->number && err)
+		err->kind = ERROR_UNKNOWN;
+	deploy_result_free(result);
+	return error_while(err, "deploying %s to %s", deployment->place->service,
+		deployment->place->environment);
+}
+
+/* The service runs this already: what serves is said, nothing is changed. */
+static bool conclude_unchanged(struct deployment *deployment, struct error *err)
+{
+	scoped(json_free) struct json *tasks = NULL;
+	int right, wrong;
+
+	deployment->result->verdict = VERDICT_DEPLOYED;
+	deployment_note("nothing to do", "the service runs this image and this definition");
+	if (!deployment_count_tasks(deployment, &tasks, &right, &wrong, err))
+		return false;
+	for (size_t i = 0; i < json_count(tasks); i++)
+		json_append(deployment->result->tasks, diagnosis_summary(json_at(tasks, i)));
+	return true;
+}
+
+static bool deploy(struct deployment *deployment, struct error *err)
+{
+	const struct deploy_request *request = deployment->request;
+
+	if (!call_describe_service(deployment->place, &deployment->running, err))
+		return false;
+	know_events(deployment);
+	if (!deployment_prepare(deployment, err) || !deployment_adopt(deployment, err))
+		return false;
+	if (!deployment->arn && (!deployment_choose_revision(deployment, err) ||
+					!deployment_begin(deployment, err)))
+		return false;
+	if (deployment->result->nothing_to_do)
+		return conclude_unchanged(deployment, err);
+	event_emit("deploy.started",
+		json_object_of("service", json_text_new(deployment->place->service),
+			"task_definition", json_text_new(deployment->task_definition), "strategy",
+			json_text_new(deployment->result->strategy), NULL));
+	return request->no_wait || deployment_follow(deployment, err);
+}
+
+bool ecs_deploy(const struct deploy_request *request, struct deploy_result *out_result,
+	struct error *err)
+{
+	scoped(deployment_free) struct deployment deployment = {
+		.request = request,
+		.place = &request->place,
+		.journal = request->journal,
+		.result = out_result,
+		.timeout_ms = request->timeout_ms,
+	};
+
+	start(&deployment);
+	return end(&deployment, deploy(&deployment, err), err);
+}
+
+static bool need_running(struct deployment *deployment, struct error *err)
+{
+	const struct deploy_place *place = deployment->place;
+
+	if (!call_describe_service(place, &deployment->running, err))
+		return false;
+	if (deployment->running)
+		return true;
+	error_raise(err, ERROR_NOT_FOUND, "there is no service %s in the cluster %s",
+		place_service(place), place->cluster);
+	return error_next(err, "deploy it first: dogshore deploy %s --env %s", place->service,
+		place->environment);
+}
+
+/* Sets what to follow from the service's newest deployment. */
+static bool take_newest(struct deployment *deployment, struct json **out_list, struct error *err)
+{
+	const struct json *primary = primary_deployment(deployment->running);
+	const char *configured =
+		json_get_text(json_get(deployment->running, "deploymentConfiguration"), "strategy",
+			NULL);
+	const struct json *newest = NULL;
+	double created = -1;
+
+	if (!call_list_deployments(deployment->place, out_list, err))
+		return false;
+	for (size_t i = 0; i < json_count(*out_list); i++) {
+		const struct json *row = json_at(*out_list, i);
+
+		if (json_real(json_get(row, "createdAt"), 0) > created) {
+			created = json_real(json_get(row, "createdAt"), 0);
+			newest = row;
+		}
+	}
+	deployment->result->strategy =
+		memory_copy_text(deploy_strategy_of_ecs(configured)->ecs_name);
+	if (!newest) {
+		deployment->number =
+			memory_copy_text(id_number(json_get_text(primary, "id", "ecs-svc/0")));
+		deployment->task_definition =
+			memory_copy_text(json_get_text(primary, "taskDefinition", NULL));
+		return true;
+	}
+	const char *revision = json_get_text(newest, "targetServiceRevisionArn", "");
+
+	deployment->arn = memory_copy_text(json_get_text(newest, "serviceDeploymentArn", NULL));
+	deployment->number = memory_copy_text(id_number(revision));
+	return call_revision_task_definition(deployment->place, revision,
+		&deployment->task_definition, err);
+}
+
+/* For logs and the image in the result. */
+static bool read_definition(struct deployment *deployment, struct error *err)
+{
+	scoped(json_free) struct json *answer = NULL;
+
+	if (!deployment->task_definition)
+		return true;
+	if (!call_describe_definition(deployment->place, deployment->task_definition, &answer, err))
+		return false;
+	deployment->definition = definition_of_answer(answer);
+	const struct json *first =
+		json_at(json_get(deployment->definition, "containerDefinitions"), 0);
+
+	deployment->result->image = memory_copy_text(json_get_text(first, "image", NULL));
+	return true;
+}
+
+static bool wait_for(struct deployment *deployment, struct error *err)
+{
+	scoped(json_free) struct json *list = NULL;
+
+	if (!need_running(deployment, err))
+		return false;
+	know_events(deployment);
+	return take_newest(deployment, &list, err) && read_definition(deployment, err) &&
+	       deployment_follow(deployment, err);
+}
+
+bool ecs_wait(const struct deploy_place *place, int64_t timeout_ms,
+	struct deploy_result *out_result, struct error *err)
+{
+	scoped(deployment_free) struct deployment deployment = {.place = place,
+		.result = out_result,
+		.timeout_ms = timeout_ms};
+
+	start(&deployment);
+	return end(&deployment, wait_for(&deployment, err), err);
+}
+
+/* The task definition of the newest successful deployment whose definition is not what runs. */
+static bool find_previous(struct deployment *deployment, const struct json *list,
+	char **out_task_definition, struct error *err)
+{
+	const char *running = json_get_text(deployment->running, "taskDefinition", "");
+
+	for (size_t i = 0; i < json_count(list); i++) {
+		const struct json *row = json_at(list, i);
+		scoped(text_free) char *runs = NULL;
+
+		if (!text_equal(json_get_text(row, "status", ""), "SUCCESSFUL"))
+			continue;
+		if (!call_revision_task_definition(deployment->place,
+			    json_get_text(row, "targetServiceRevisionArn", ""), &runs, err))
+			return false;
+		if (!runs || text_equal(runs, running))
+			continue;
+		*out_task_definition = runs;
+		runs = NULL;
+		return true;
+	}
+	return error_raise(err, ERROR_NOT_FOUND,
+		"%s has no earlier successful deployment to go back to",
+		place_service(deployment->place));
+}
+
+static bool go_back(struct deployment *deployment, const struct json *list, struct error *err)
+{
+	char *previous = NULL;
+	bool changed = false;
+
+	if (!find_previous(deployment, list, &previous, err))
+		return false;
+	text_free(&deployment->task_definition);
+	text_free(&deployment->number);
+	text_free(&deployment->arn);
+	deployment->task_definition = previous;
+	deployment_note("deploying the last version that was good", previous);
+	scoped(json_free) struct json *input =
+		json_object_of("cluster", json_text_new(deployment->place->cluster), "service",
+			json_text_new(place_service(deployment->place)), "taskDefinition",
+			json_text_new(previous), NULL);
+
+	return read_definition(deployment, err) &&
+	       deployment_update(deployment, input, &changed, err) &&
+	       deployment_follow(deployment, err);
+}
+
+static bool roll_back(struct deployment *deployment, struct error *err)
+{
+	scoped(json_free) struct json *list = NULL;
+	scoped(json_free) struct json *newest = NULL;
+
+	if (!need_running(deployment, err))
+		return false;
+	know_events(deployment);
+	if (!take_newest(deployment, &list, err))
+		return false;
+	if (deployment->arn &&
+		!call_describe_deployment(deployment->place, deployment->arn, &newest, err))
+		return false;
+	enum deployment_phase phase = deployment_phase_of(json_get_text(newest, "status", NULL));
+
+	if (phase != DEPLOYMENT_RUNNING && phase != DEPLOYMENT_ROLLING_BACK)
+		return go_back(deployment, list, err);
+	deployment_note("telling the deployment under way to roll back", "it was asked for");
+	return (phase == DEPLOYMENT_ROLLING_BACK ||
+		       call_stop_deployment(deployment->place, deployment->arn, err)) &&
+	       read_definition(deployment, err) && deployment_follow(deployment, err);
+}
+
+bool ecs_rollback(const struct deploy_place *place, int64_t timeout_ms, struct journal *journal,
+	struct deploy_result *out_result, struct error *err)
+{
+	scoped(deployment_free) struct deployment deployment = {.place = place,
+		.result = out_result,
+		.timeout_ms = timeout_ms,
+		.journal = journal};
+
+	start(&deployment);
+	return end(&deployment, roll_back(&deployment, err), err);
+}
