@@ -16,7 +16,7 @@ local_cloud
 engine "$W/src"
 passed() { "$DOGSHORE" runs --json | jq -e '.runs[0].status == "passed"'; }
 wait_for 300 passed || { tail -n 30 "$W/engine.log" >&2; exit 1; }
-endpoint=$(cat "$DOGSHORE_STATE/local/endpoint.pid")
+endpoint=$(cat "$DOGSHORE_STATE/local/pid")
 
 seconds=${BENCH_IDLE:-10}
 note "idle for $seconds s with two services running"

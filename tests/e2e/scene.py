@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -89,6 +90,9 @@ class Scene:
             "AWS_ACCESS_KEY_ID": keys["access_key_id"],
             "AWS_SECRET_ACCESS_KEY": keys["secret_access_key"],
         }
+
+    def kill_endpoint(self):
+        os.kill(int((self.state / "local" / "pid").read_text()), signal.SIGKILL)
 
     def stop_cloud(self):
         if (self.state / "local").exists():
