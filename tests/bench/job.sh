@@ -27,10 +27,10 @@ new_commit() {
 	git -C "$W/src" push -q ours HEAD:refs/bench/next
 }
 
-# How long the run of a commit is over; from the ledger, whose times are milliseconds of the wall clock.
+# When the run of a commit ended, from the ledger: milliseconds of the wall clock.
 finished_ms() { # COMMIT
-	"$DOGSHORE" runs --json | jq -er --arg commit "$1" '.runs[] | select(.commit == $commit and .status == "passed") | .finished_at' |
-		xargs -r -I{} date -d {} +%s%3N
+	"$DOGSHORE" runs --json | jq -e --arg commit "$1" '.runs[] | select(.commit == $commit and .status == "passed")
+		| (.started_at[0:19] + "Z" | fromdate) * 1000 + (.started_at[20:23] | tonumber) + .duration_ms'
 }
 
 measure() { # FILE
