@@ -4,7 +4,7 @@
  * elbv2_operations.c keeps load balancers, listeners, rules and target groups in the store; this
  * module makes HAProxy do what the store says. Structure (listeners, groups) changes by writing the
  * whole configuration and a seamless reload; weights and targets change through the runtime socket,
- * which we hold open. HAProxy outlives us and is adopted on start; lost, it is started again from
+ * which we hold open (haproxy.h). HAProxy outlives us and is adopted on start; lost, it is started again from
  * the store.
  *
  * Traps  a dynamic server counts as up before its first check: we probe a target ourselves and
@@ -42,11 +42,23 @@ bool balancer_register(struct balancer *balancer, const char *target_group_arn, 
  * deregistration_delay has passed. Unknown is fine. */
 bool balancer_deregister(struct balancer *balancer, const char *target_group_arn, const char *ip,
 	int port, struct error *err) must_use;
+/* The same at once, without waiting for connections: the group goes. */
+bool balancer_drop(struct balancer *balancer, const char *target_group_arn, const char *ip,
+	int port, struct error *err) must_use;
 /* TARGET_UNUSED when not registered (any more). */
 enum target_state balancer_target_state(struct balancer *balancer, const char *target_group_arn,
 	const char *ip, int port);
 
-/* Requests that entered the group's backend so far; for deciding what drained. */
+/* The same with the reason that DescribeTargetHealth gives (static; NULL: none). */
+enum target_state balancer_target_health(struct balancer *balancer, const char *target_group_arn,
+	const char *ip, int port, const char **out_reason);
+/* Every target of the group that is registered or draining. */
+void balancer_each_target(struct balancer *balancer, const char *target_group_arn,
+	void (*each)(void *context, const char *ip, int port), void *context);
+/* Whether a rule forwards to the group. */
+bool balancer_group_used(struct balancer *balancer, const char *target_group_arn);
+
+/* Requests that HAProxy has given to the target, or holds for it, and that are not answered. */
 int64_t balancer_open_connections(struct balancer *balancer, const char *target_group_arn,
 	const char *ip, int port);
 

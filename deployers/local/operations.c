@@ -2,6 +2,7 @@
 
 const struct operation_table *const operation_tables[] = {
 	&ecr_operations,
+	&elbv2_operations,
 	&logs_operations,
 	&sts_operations,
 	NULL,
