@@ -34,6 +34,10 @@ struct http_request {
 	int64_t connect_timeout_ms; /* 0: 5 s */
 	int64_t timeout_ms;         /* whole request; 0: 60 s; -1: none */
 	int64_t stall_timeout_ms;   /* no byte in this time ends it; 0: 30 s */
+	/* Not even on a fresh connection when a kept one turns out closed: for bodies that continue
+	 * something, where half of a first attempt may have arrived. Other methods than GET, HEAD, PUT,
+	 * DELETE and OPTIONS are always sent once. */
+	bool send_once;
 	int redirect_limit; /* 0: a 3xx is an answer like any other. Credentials are dropped on another host */
 	size_t body_limit_bytes; /* 0: 16 MiB; ERROR_LIMIT beyond */
 	/* Body bytes of a 2xx answer go here instead of into response.body when set; false stops with

@@ -165,10 +165,11 @@ static int before_send(void *context, char *remote_ip, char *local_ip, int remot
 	int local_port)
 {
 	struct transfer *transfer = context;
+	bool may_repeat = is_idempotent(transfer_method(transfer)) && !transfer->request->send_once;
 
 	(void)remote_ip, (void)local_ip, (void)remote_port, (void)local_port;
 	transfer->active_ms = monotonic_ms();
-	if (transfer->sends++ > 0 && !is_idempotent(transfer_method(transfer))) {
+	if (transfer->sends++ > 0 && !may_repeat) {
 		error_raise(&transfer->failure, ERROR_UNAVAILABLE,
 			"the connection closed after the request was sent");
 		return CURL_PREREQFUNC_ABORT;

@@ -244,6 +244,7 @@ static void prepare(const struct session *session, struct round *round, size_t i
 		.body_fd = x->body_fd,
 		.body_size = x->body_size,
 		.timeout_ms = x->body_fd > 0 || x->on_body ? -1 : 0,
+		.send_once = x->once,
 		.redirect_limit = x->redirect_limit,
 		.body_limit_bytes = x->body_limit_bytes,
 		.on_body = x->on_body,
