@@ -40,6 +40,7 @@ struct deploy_place {
 	const char *service;      /* as dogshore.yml calls it */
 	const char *service_name; /* as ECS calls it; NULL: the same */
 	bool loopback;            /* the endpoint is on this machine: look often */
+	int cancel_fd;            /* > 0: readable when we are to stop looking (ERROR_CANCELLED) */
 };
 
 struct deploy_request {

@@ -6,6 +6,7 @@
 #include "deployers/ecs/poll.h"
 #include "deployers/ecs/tasks.h"
 
+#include <poll.h>
 #include <stdlib.h>
 
 enum {
@@ -399,6 +400,28 @@ static bool turn(struct follow *follow, enum verdict *out_verdict)
 	return false;
 }
 
+/* Waits for the next look; false: we are told to stop. The deployment goes on without us. */
+static bool pause_looking(struct follow *follow, struct error *err)
+{
+	const struct deploy_place *place = follow->deployment->place;
+	int64_t elapsed_ms = clock_elapsed(place->clock) - follow->started_ms;
+	int64_t delay_ms = poll_delay_ms(elapsed_ms, place->loopback, chance());
+	struct pollfd cancel = {.fd = place->cancel_fd, .events = POLLIN};
+
+	if (place->cancel_fd <= 0) {
+		clock_sleep(place->clock, delay_ms);
+		return true;
+	}
+	if (poll(&cancel, 1, (int)delay_ms) <= 0)
+		return true;
+	error_raise(err, ERROR_CANCELLED, "%s: told to stop while the deployment is under way",
+		place->service);
+	return error_next(err,
+		"it goes on: `dogshore wait %s --env %s` follows it, "
+		"`dogshore rollback %s --env %s` undoes it",
+		place->service, place->environment, place->service, place->environment);
+}
+
 bool deployment_follow(struct deployment *deployment, struct error *err)
 {
 	struct clock *clock = deployment->place->clock;
@@ -406,13 +429,12 @@ bool deployment_follow(struct deployment *deployment, struct error *err)
 	scoped(follow_free) struct follow follow = {.deployment = deployment};
 	enum verdict verdict = VERDICT_NONE;
 
-	(void)err;
 	follow.started_ms = clock_elapsed(clock);
 	follow.tasks_ms = follow.started_ms;
 	follow.state.deadline_ms = follow.started_ms + timeout_ms;
 	while (!turn(&follow, &verdict))
-		clock_sleep(clock, poll_delay_ms(clock_elapsed(clock) - follow.started_ms,
-					   deployment->place->loopback, chance()));
+		if (!pause_looking(&follow, err))
+			return false;
 	finish(&follow, verdict);
 	return true;
 }

@@ -6,15 +6,20 @@ extern const struct command buildspec_check_command;
 extern const struct command buildspec_run_command;
 extern const struct command cancel_command;
 extern const struct command completion_command;
+extern const struct command deploy_command;
 extern const struct command image_build_command;
 extern const struct command image_copy_command;
 extern const struct command image_inspect_command;
 extern const struct command image_push_command;
+extern const struct command logs_command;
 extern const struct command plan_command;
 extern const struct command rerun_command;
+extern const struct command rollback_command;
 extern const struct command run_command;
 extern const struct command runs_command;
 extern const struct command show_command;
+extern const struct command status_command;
+extern const struct command wait_command;
 
 const struct command *const commands[] = {
 	&build_command,
@@ -22,14 +27,19 @@ const struct command *const commands[] = {
 	&buildspec_run_command,
 	&cancel_command,
 	&completion_command,
+	&deploy_command,
 	&image_build_command,
 	&image_copy_command,
 	&image_inspect_command,
 	&image_push_command,
+	&logs_command,
 	&plan_command,
 	&rerun_command,
+	&rollback_command,
 	&run_command,
 	&runs_command,
 	&show_command,
+	&status_command,
+	&wait_command,
 	NULL,
 };
