@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "buildspec/build_log.h"
+#include "buildspec/cache.h"
 #include "buildspec/environment.h"
 #include "buildspec/shell.h"
 
@@ -25,6 +26,7 @@ struct build {
 	struct buildspec spec;
 	struct build_log log;
 	struct shell shell;
+	struct cache cache;
 	struct build_result *result;
 	bool succeeding;     /* CODEBUILD_BUILD_SUCCEEDING: no phase has failed so far */
 	bool failed;         /* a phase failed in a way that fails the build */
@@ -34,6 +36,7 @@ struct build {
 static void build_free(struct build *build)
 {
 	shell_close(&build->shell);
+	cache_free(&build->cache);
 	build_log_free(&build->log);
 	arena_free(&build->arena);
 }
@@ -46,6 +49,11 @@ static struct build_phase *enter(struct build *build, const char *name)
 	build->phase_start = clock_elapsed(&system_clock);
 	build_log_line(&build->log, "Entering phase %s", name);
 	return phase;
+}
+
+static void say(void *self, const char *line)
+{
+	build_log_line(self, "%s", line);
 }
 
 /* Only the first failure of a phase is the phase's. */
@@ -225,11 +233,6 @@ static bool evaluate_name(struct build *build, const char *name, char **out_name
 	return true;
 }
 
-static void say(void *self, const char *line)
-{
-	build_log_line(self, "%s", line);
-}
-
 static bool collect_one(struct build *build, const struct artifact_spec *spec,
 	struct build_phase *phase, struct error *err)
 {
@@ -344,32 +347,39 @@ static bool set_variables(struct build *build, struct build_phase *phase, struct
 	return shell_set_variables(&build->shell, &variables, err);
 }
 
-static bool download(struct build *build, struct error *err)
+static bool open_shell(struct build *build, struct build_phase *phase, struct error *err)
 {
 	const struct build_options *options = build->options;
+
+	if (options->cache && !cache_open(&build->spec, options->cache, options->source,
+				      options->sandbox, say, &build->log, &build->cache, err))
+		return false;
+	const struct shell_options shell = {.program = build->spec.minor == 1 ? "/bin/sh"
+									      : build->spec.shell,
+		.source = options->source,
+		.work = options->work,
+		.binds = build->cache.binds,
+		.bind_count = build->cache.count,
+		.sandbox = options->sandbox,
+		.network = options->network,
+		.deadline_ms = options->timeout_ms ? build->phase_start + options->timeout_ms : 0,
+		.cancel_fd = options->cancel_fd,
+		.masker = &build->log.masker,
+		.take = build_log_output,
+		.self = &build->log};
+
+	return shell_open(&shell, &build->shell, err) && set_variables(build, phase, err);
+}
+
+static bool download(struct build *build, struct error *err)
+{
 	struct build_phase *phase = enter(build, "DOWNLOAD_SOURCE");
 
 	if (read_spec(build, phase) && build->spec.shell[0] != '/')
 		fail(build, phase, "CLIENT_ERROR", 1, "env.shell: %s runs on Windows only",
 			build->spec.shell);
-	if (!phase->failed) {
-		const struct shell_options shell = {.program = build->spec.minor == 1
-								       ? "/bin/sh"
-								       : build->spec.shell,
-			.source = options->source,
-			.work = options->work,
-			.sandbox = options->sandbox,
-			.network = options->network,
-			.deadline_ms =
-				options->timeout_ms ? build->phase_start + options->timeout_ms : 0,
-			.cancel_fd = options->cancel_fd,
-			.masker = &build->log.masker,
-			.take = build_log_output,
-			.self = &build->log};
-
-		if (!shell_open(&shell, &build->shell, err) || !set_variables(build, phase, err))
-			return false;
-	}
+	if (!phase->failed && !open_shell(build, phase, err))
+		return false;
 	leave(build, phase);
 	build->failed = phase->failed;
 	return true;

@@ -21,9 +21,11 @@ struct build_options {
 	const char *work; /* private folder for what the run needs itself; NULL: a temporary one */
 	/* Folders below output: of the primary artifact, and of which the secondary ones are part. */
 	const char *primary_folder, *secondary_folder; /* "primary" and "." */
-	const char *commit;                            /* NULL: not known */
-	const struct strings *env;                     /* "NAME=value", wins over all; or NULL */
-	const struct json *secrets;                    /* secrets.h; NULL: none */
+	const char
+		*cache; /* folder that keeps cache/paths from build to build; NULL: none is kept */
+	const char *commit;         /* NULL: not known */
+	const struct strings *env;  /* "NAME=value", wins over all; or NULL */
+	const struct json *secrets; /* secrets.h; NULL: none */
 	bool sandbox, network;
 	int64_t timeout_ms; /* 0: none */
 	int cancel_fd;      /* readable: stop; 0: none */

@@ -75,6 +75,8 @@ struct buildspec {
 	struct phase_spec phases[PHASE_COUNT];
 	struct artifact_spec *artifacts; /* the primary one first, if its files are named */
 	size_t artifact_count;
+	struct texts cache_paths;
+	bool cache_has_key;
 };
 
 struct buildspec_finding {

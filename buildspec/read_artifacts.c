@@ -121,8 +121,8 @@ void read_cache(struct reader *r, const struct yaml *root)
 	if (!cache)
 		return;
 	read_check_keys(r, cache, "cache", keys);
-	read_texts(r, cache, "paths", "cache");
-	read_text(r, cache, "key", "cache");
+	r->out->cache_paths = read_texts(r, cache, "paths", "cache");
+	r->out->cache_has_key = read_text(r, cache, "key", "cache") != NULL;
 	if (read_texts(r, cache, "fallback-keys", "cache").count > FALLBACK_MAX)
 		read_error(r, yaml_get_pair(cache, "fallback-keys")->line, "cache.fallback-keys",
 			"At most %d fallback keys are allowed", FALLBACK_MAX);

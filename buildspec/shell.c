@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SOURCE_INSIDE "/codebuild/src"
+#define SOURCE_INSIDE SHELL_SOURCE_INSIDE
 #define CONTROL_INSIDE "/codebuild/control"
 
 enum {
@@ -136,19 +136,26 @@ static void driver_command(const struct shell *shell, struct strings *argv)
 {
 	const struct shell_options *options = &shell->options;
 	scoped(strings_free) struct strings command = {0};
-	const struct sandbox_bind binds[] = {{options->source, SOURCE_INSIDE, true},
-		{shell->control, CONTROL_INSIDE, true}};
-	const struct sandbox_options sandbox = {.binds = binds,
-		.bind_count = countof(binds),
-		.folder = SOURCE_INSIDE,
-		.network = options->network};
+	size_t count = options->bind_count + 2;
 
 	if (!options->sandbox) {
 		add_driver(shell, argv);
 		return;
 	}
+	struct sandbox_bind *binds = memory_new_array(count, sizeof(*binds));
+
+	binds[0] = (struct sandbox_bind){options->source, SOURCE_INSIDE, true};
+	binds[1] = (struct sandbox_bind){shell->control, CONTROL_INSIDE, true};
+	for (size_t i = 0; i < options->bind_count; i++)
+		binds[i + 2] = options->binds[i];
+	const struct sandbox_options sandbox = {.binds = binds,
+		.bind_count = count,
+		.folder = SOURCE_INSIDE,
+		.network = options->network};
+
 	add_driver(shell, &command);
 	sandbox_command(&sandbox, (const char *const *)command.items, argv);
+	free(binds);
 }
 
 /* Ends the driver and all that it started. */

@@ -26,10 +26,15 @@
 #include "base/process.h"
 #include "base/sandbox.h"
 
+/* CODEBUILD_SRC_DIR in the sandbox: always the same, so that what a build makes of it is, too. */
+#define SHELL_SOURCE_INSIDE "/codebuild/src"
+
 struct shell_options {
-	const char *program;   /* "/bin/sh", "/bin/bash" */
-	const char *source;    /* where the commands run; on this machine */
-	const char *work;      /* where the private folder is made; NULL: in memory or /tmp */
+	const char *program; /* "/bin/sh", "/bin/bash" */
+	const char *source;  /* where the commands run; on this machine */
+	const char *work;    /* where the private folder is made; NULL: in memory or /tmp */
+	const struct sandbox_bind *binds; /* further ones, for the sandbox; borrowed */
+	size_t bind_count;
 	bool sandbox;          /* false: as an ordinary child */
 	bool network;          /* in the sandbox: share ours */
 	int64_t deadline_ms;   /* of clock_elapsed(&system_clock); 0: none */

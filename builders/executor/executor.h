@@ -22,6 +22,7 @@ struct executor_request {
 	const char *work;      /* private folder beside it; NULL: a temporary one */
 	const char *buildspec; /* relative to source */
 	const char *output;    /* existing folder; what an earlier build left there is replaced */
+	const char *cache;     /* folder that is kept from build to build; NULL: none */
 	const struct strings *env;  /* "NAME=value" */
 	const struct json *secrets; /* or NULL */
 	bool sandbox, network;

@@ -76,6 +76,7 @@ static bool build(const struct executor_request *request, struct build_result *o
 		.work = request->work,
 		.primary_folder = "artifacts",
 		.secondary_folder = "secondary",
+		.cache = request->cache,
 		.commit = request->commit,
 		.env = request->env,
 		.secrets = request->secrets,

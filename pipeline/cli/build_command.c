@@ -13,8 +13,9 @@
 
 static struct build_flags flags;
 static struct {
-	const char *commit, *repository, *output;
-} given = {"HEAD", ".", NULL};
+	const char *commit, *repository, *output, *cache;
+	bool no_cache;
+} given = {"HEAD", ".", NULL, NULL, false};
 
 static const struct option_row rows[] = {
 	{"commit", OPTION_TEXT, &given.commit, "REV", "what to build (default: HEAD)", NULL},
@@ -22,6 +23,9 @@ static const struct option_row rows[] = {
 		NULL},
 	{"output", OPTION_TEXT, &given.output, "DIR",
 		"where log, result and artifacts go (default: in the state folder)", NULL},
+	{"cache", OPTION_TEXT, &given.cache, "DIR",
+		"keeps what the buildspec's cache names (default: in the state folder)", NULL},
+	{"no-cache", OPTION_SWITCH, &given.no_cache, NULL, "keep and use no cache", NULL},
 	BUILD_FLAG_ROWS(flags),
 };
 
@@ -50,7 +54,7 @@ struct order {
 	const struct project_service *service; /* in project */
 	struct build_input input;
 	struct work_folder work;
-	char *source, *output, *buildspec; /* owned */
+	char *source, *output, *buildspec, *cache; /* owned */
 };
 
 static void order_free(struct order *order)
@@ -64,6 +68,7 @@ static void order_free(struct order *order)
 	free(order->source);
 	free(order->output);
 	free(order->buildspec);
+	free(order->cache);
 }
 
 static bool find_service(struct order *order, const char *name, struct error *err)
@@ -110,6 +115,10 @@ static bool prepare(struct order *order, const char *state, struct error *err)
 	order->buildspec = project_service_file(service, service->buildspec);
 	order->output = given.output ? memory_copy_text(given.output)
 				     : memory_format("%s/builds/%s", state, service->name);
+	if (!given.no_cache)
+		order->cache = given.cache ? memory_copy_text(given.cache)
+					   : memory_format("%s/cache/%s/%s", state,
+						     order->project->app, service->name);
 	return build_input_read(&flags, &order->input, err) &&
 	       folder_make(order->output, 0700, err) && work_folder_make(&order->work, err) &&
 	       check_out(order, err);
@@ -125,6 +134,7 @@ static struct executor_request request_of(const struct order *order)
 		.work = order->work.path,
 		.buildspec = order->buildspec,
 		.output = order->output,
+		.cache = order->cache,
 		.env = &order->input.env,
 		.secrets = order->input.secrets,
 		.sandbox = !flags.no_sandbox,

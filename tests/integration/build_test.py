@@ -54,7 +54,7 @@ def script(*commands):
 
 
 def environment():
-    return {**os.environ, "DOGSHORE_WORK": str(WORK), "HOST_SECRET": "s3cret"}
+    return {**os.environ, "DOGSHORE_WORK": str(WORK), "DOGSHORE_STATE": str(HERE / "state"), "HOST_SECRET": "s3cret"}
 
 
 def build(*flags, output="output"):
@@ -208,6 +208,17 @@ def killed():
     check("which is left alone while it is young", left_behind(), left)
 
 
+def what_is_cached():
+    count = script("mkdir -p .cache/x && echo x >>.cache/x/runs", "wc -l <.cache/x/runs >seen")
+    commit(count + "artifacts: {files: [seen]}\ncache: {paths: ['.cache/x/**/*']}\n")
+    seen = HERE / "output/artifacts/seen"
+    counts = []
+    for flags in ([], [], ["--no-sandbox"], ["--no-cache"]):
+        build("--cache", HERE / "cache", *flags)
+        counts.append(seen.read_text().strip())
+    check("cache paths are kept from build to build", counts, ["1", "2", "3", "1"])
+
+
 def two_at_once():
     commit(GOOD)
     both = [subprocess.Popen([PROGRAM, "build", "rooms", "--repository", REPOSITORY, "--output", HERE / f"both-{n}"],
@@ -216,4 +227,4 @@ def two_at_once():
 
 
 run_tests(a_good_build, a_failed_build, only_declared_inputs, nothing_of_the_machine, an_invalid_buildspec,
-          what_does_not_exist, time_runs_out, signals, killed, two_at_once, ready=prepare)
+          what_does_not_exist, time_runs_out, signals, killed, what_is_cached, two_at_once, ready=prepare)
