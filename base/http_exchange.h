@@ -1,6 +1,7 @@
 /*
- * http_exchange.h - what base/http_server.c (connections, the way of a request) and
- *                   base/http_exchange.c (looking at the request, answering) share. Nobody else's.
+ * http_exchange.h - what base/http_server.c (start, libmicrohttpd on our loop, end),
+ *                   base/http_request.c (the way of a request) and base/http_exchange.c (looking at
+ *                   it, answering) share. Nobody else's.
  *
  *     HEAD --headers in, gate--> BODY --body in--> HANDED --answered, or kept and answered--> over
  *       |                          |
@@ -16,6 +17,19 @@
 #include "base/microhttpd_library.h"
 
 #include <arpa/inet.h>
+
+struct http_server {
+	struct loop *loop; /* borrowed */
+	struct http_server_options options;
+	struct MHD_Daemon *daemon;
+	struct watch *ready, *idle;
+	struct http_exchange *exchanges; /* all that are open, newest first */
+	size_t open;                     /* those whose head is in */
+	int listen_fd;                   /* -1 once quiet */
+	int port;
+	bool running;  /* libmicrohttpd is at work: its callbacks run inside */
+	bool resuming; /* a connection was resumed since it last ran */
+};
 
 enum exchange_phase {
 	EXCHANGE_HEAD,
@@ -66,6 +80,14 @@ void exchange_suspend(struct http_exchange *exchange);
 bool exchange_set_path(struct http_exchange *exchange) must_use;
 /* Frees what the exchange owns, and itself. */
 void http_exchange_free(struct http_exchange *exchange);
+/* What libmicrohttpd calls: the first word of a request, its target; then head, each piece of the body,
+ * and the end; the last word. */
+void *request_on_target(void *context, const char *target, struct MHD_Connection *connection);
+enum MHD_Result request_on_bytes(void *context, struct MHD_Connection *connection, const char *url,
+	const char *method, const char *version, const char *bytes, size_t *size, void **state);
+void request_on_completed(void *context, struct MHD_Connection *connection, void **state,
+	enum MHD_RequestTerminationCode code);
+
 /* Does the server no longer accept? Then answers say "Connection: close". */
 bool server_is_quiet(const struct http_server *server);
 

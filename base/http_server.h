@@ -45,6 +45,10 @@ struct http_server_options {
 	/* The exchange is over (answered, or the client went away): the last word about it. */
 	void (*closed)(void *context, struct http_exchange *exchange);
 	void *context;
+	/* Writes the body of an answer that the server itself gives (400, 413, 431); its type. NULL:
+	 * why, as text/plain. */
+	void (*describe)(int status, const char *why, struct buf *out);
+	const char *describe_type;
 };
 
 bool http_server_start(struct loop *loop, const struct http_server_options *options,

@@ -1,5 +1,6 @@
 #include "base/loop.h"
 
+#include "base/heap.h"
 #include "base/memory.h"
 
 #include <assert.h>
@@ -21,8 +22,6 @@
  * stands. So a removed watch loses its descriptor, its place in the heap and its kind at once, but
  * stays in its list and in memory until no round runs any more (bury): whoever still holds the
  * pointer sees WATCH_REMOVED.
- *
- * Timers lie in a binary heap by due time; each knows its index, so that removing one is O(log n).
  */
 
 enum watch_kind {
@@ -36,7 +35,7 @@ enum watch_kind {
 	WATCH_SIGNALS, /* the loop's own signalfd */
 };
 
-enum { NOT_IN_HEAP = -1, EVENTS_PER_ROUND = 64 };
+enum { EVENTS_PER_ROUND = 64 };
 
 struct list {
 	struct watch *first, *last; /* in the order they were added */
@@ -54,12 +53,11 @@ struct watch {
 		void (*call)(void *context);
 		int64_t (*before_wait)(void *context);
 	};
-	int fd;             /* borrowed; -1 for kinds without */
-	unsigned bits;      /* what epoll was asked for; 0: not registered */
-	int64_t due_ns;     /* timers */
-	int heap_index;     /* timers */
-	int signal;         /* signals */
-	bool signal_is_new; /* it was not blocked before us: unblock it with the last watch */
+	int fd;               /* borrowed; -1 for kinds without */
+	unsigned bits;        /* what epoll was asked for; 0: not registered */
+	struct heap_item due; /* timers: ns on the monotonic clock */
+	int signal;           /* signals */
+	bool signal_is_new;   /* it was not blocked before us: unblock it with the last watch */
 };
 
 struct loop {
@@ -69,8 +67,7 @@ struct loop {
 	struct list hooks;  /* idle hooks and signals: looked through each time */
 	struct list others; /* all other watches */
 	struct watch *removed;
-	struct watch **heap; /* timers that are armed */
-	size_t heap_size, heap_capacity;
+	struct heap timers; /* those that are armed */
 	int64_t now_ns;
 	unsigned depth; /* rounds running: a callback may itself turn the loop */
 	bool stopped;
@@ -108,8 +105,7 @@ static struct watch *add(struct loop *loop, enum watch_kind kind, int fd, void *
 		.list = list,
 		.previous = list->last,
 		.context = context,
-		.fd = fd,
-		.heap_index = NOT_IN_HEAP};
+		.fd = fd};
 	if (list->last)
 		list->last->following = watch;
 	else
@@ -160,85 +156,20 @@ struct watch *loop_add_process(struct loop *loop, int pidfd, void (*ended)(void 
 	return watch;
 }
 
-/* --- timers: a binary heap, the earliest on top --- */
-
-static void heap_put(struct loop *loop, size_t index, struct watch *timer)
-{
-	loop->heap[index] = timer;
-	timer->heap_index = (int)index;
-}
-
-static void heap_rise(struct loop *loop, size_t index)
-{
-	struct watch *timer = loop->heap[index];
-
-	for (; index > 0; index = (index - 1) / 2) {
-		struct watch *parent = loop->heap[(index - 1) / 2];
-
-		if (parent->due_ns <= timer->due_ns)
-			break;
-		heap_put(loop, index, parent);
-	}
-	heap_put(loop, index, timer);
-}
-
-static void heap_sink(struct loop *loop, size_t index)
-{
-	struct watch *timer = loop->heap[index];
-
-	for (;;) {
-		size_t child = 2 * index + 1;
-
-		if (child >= loop->heap_size)
-			break;
-		if (child + 1 < loop->heap_size &&
-			loop->heap[child + 1]->due_ns < loop->heap[child]->due_ns)
-			child++;
-		if (timer->due_ns <= loop->heap[child]->due_ns)
-			break;
-		heap_put(loop, index, loop->heap[child]);
-		index = child;
-	}
-	heap_put(loop, index, timer);
-}
-
-static void heap_remove(struct loop *loop, struct watch *timer)
-{
-	size_t index = (size_t)timer->heap_index;
-
-	if (timer->heap_index == NOT_IN_HEAP)
-		return;
-	timer->heap_index = NOT_IN_HEAP;
-	loop->heap_size--;
-	if (index == loop->heap_size)
-		return;
-	heap_put(loop, index, loop->heap[loop->heap_size]);
-	heap_rise(loop, index);
-	heap_sink(loop, (size_t)loop->heap[index]->heap_index);
-}
-
-static void heap_add(struct loop *loop, struct watch *timer)
-{
-	if (loop->heap_size == loop->heap_capacity) {
-		loop->heap_capacity = loop->heap_capacity ? 2 * loop->heap_capacity : 16;
-		loop->heap = memory_resize(loop->heap, loop->heap_capacity * sizeof(*loop->heap));
-	}
-	loop->heap[loop->heap_size] = timer;
-	heap_rise(loop, loop->heap_size++);
-}
+/* --- timers --- */
 
 void watch_set_delay(struct watch *watch, int64_t delay_ms)
 {
 	enum { NS_PER_MS = 1000000 };
 
-	heap_remove(watch->loop, watch);
+	heap_remove(&watch->loop->timers, &watch->due);
 	if (delay_ms < 0)
 		return;
 	if (delay_ms > INT64_MAX / NS_PER_MS / 2)
 		delay_ms = INT64_MAX / NS_PER_MS / 2;
 	/* From the clock, not from the round's time: a callback before this one may have taken long. */
-	watch->due_ns = read_clock_ns() + delay_ms * NS_PER_MS;
-	heap_add(watch->loop, watch);
+	watch->due.due = read_clock_ns() + delay_ms * NS_PER_MS;
+	heap_add(&watch->loop->timers, &watch->due);
 }
 
 struct watch *loop_add_timer(struct loop *loop, int64_t delay_ms, void (*due)(void *context),
@@ -403,7 +334,7 @@ void loop_remove(struct loop *loop, struct watch **watch)
 		return;
 	enum watch_kind kind = gone->kind;
 	assert(gone->loop == loop && kind != WATCH_REMOVED);
-	heap_remove(loop, gone);
+	heap_remove(&loop->timers, &gone->due);
 	if (gone->fd >= 0)
 		watch_set_bits(gone, 0);
 	gone->kind = WATCH_REMOVED;
@@ -440,7 +371,7 @@ void loop_free(struct loop **loop)
 		close(gone->wake_fd);
 	if (gone->epoll_fd >= 0)
 		close(gone->epoll_fd);
-	free(gone->heap);
+	heap_free(&gone->timers);
 	free(gone);
 }
 
@@ -483,11 +414,14 @@ static void handle_event(struct loop *loop, const struct epoll_event *event)
 
 static void call_due_timers(struct loop *loop)
 {
-	/* A timer armed by one of these calls is due after now_ns, so this ends. */
-	while (loop->heap_size > 0 && loop->heap[0]->due_ns <= loop->now_ns) {
-		struct watch *timer = loop->heap[0];
+	struct heap_item *first;
 
-		heap_remove(loop, timer);
+	/* A timer armed by one of these calls is due after now_ns, so this ends. */
+	while ((first = heap_first(&loop->timers)) != NULL && first->due <= loop->now_ns) {
+		struct watch *timer =
+			(struct watch *)(void *)((char *)first - offsetof(struct watch, due));
+
+		heap_remove(&loop->timers, first);
 		timer->call(timer->context);
 	}
 }
@@ -495,8 +429,10 @@ static void call_due_timers(struct loop *loop)
 /* How long epoll may wait: rounded up, so that the timer is due when it returns. */
 static int wait_limit(struct loop *loop, int64_t timeout_ms)
 {
-	if (loop->heap_size > 0) {
-		int64_t left_ns = loop->heap[0]->due_ns - read_clock_ns();
+	const struct heap_item *first = heap_first(&loop->timers);
+
+	if (first) {
+		int64_t left_ns = first->due - read_clock_ns();
 
 		timeout_ms = shorter(timeout_ms, left_ns <= 0 ? 0 : (left_ns + 999999) / 1000000);
 	}

@@ -91,7 +91,8 @@ static void hear_page(struct looking *looking, const struct call_answer *answer)
 	struct error err = {0};
 
 	if (answer->status != 200 && answer->status != 400) {
-		refuse_without_rooms(request, answer->why);
+		refuse_without_rooms(request,
+			answer->status ? "it answered with an error" : answer->why);
 	} else if (!json_parse(answer->body, "the answer of rooms", NULL, &page, &err)) {
 		refuse_without_rooms(request, err.message);
 		error_free(&err);

@@ -92,14 +92,6 @@ static void call_free(struct call *call)
 	free(call);
 }
 
-static void calls_free(struct calls *calls)
-{
-	struct call *call;
-
-	while ((call = calls_take(calls)) != NULL)
-		call_free(call);
-}
-
 /* --- the thread --- */
 
 static bool is_worth_another_try(const struct call *call)
@@ -256,6 +248,17 @@ static void deliver(void *context, unsigned bits)
 	}
 }
 
+/* Tells those who wait that no answer will come. */
+static void drop_calls(struct calls *calls)
+{
+	struct call *call;
+
+	while ((call = calls_take(calls)) != NULL) {
+		call->done(call->context, &(struct call_answer){.why = "the service ends"});
+		call_free(call);
+	}
+}
+
 /* Signals are for the loop's thread; this one has them all blocked. */
 static int start_thread(struct caller *caller)
 {
@@ -312,8 +315,8 @@ void caller_free(struct caller **caller)
 	pthread_mutex_unlock(&gone->lock);
 	pthread_join(gone->thread, NULL);
 	loop_remove(gone->loop, &gone->watch);
-	calls_free(&gone->queued);
-	calls_free(&gone->answered);
+	drop_calls(&gone->queued);
+	drop_calls(&gone->answered);
 	pthread_mutex_destroy(&gone->lock);
 	pthread_cond_destroy(&gone->work);
 	close(gone->answered_fd);

@@ -37,7 +37,7 @@ struct call_answer {
 
 bool caller_new(struct loop *loop, const struct caller_options *options, struct caller **out_caller,
 	struct error *err) must_use;
-/* Waits for the calls that are being made; those that did not end are never done. */
+/* Waits for the calls that are being made; then all that were not done yet are, without an answer. */
 void caller_free(struct caller **caller);
 
 /* GETs base_url + path for the request that trace tells about. done is called from the loop, never

@@ -201,6 +201,19 @@ static void closed(void *context, struct http_exchange *exchange)
 	free(request);
 }
 
+/* What the server refuses before a request comes to us. */
+static void describe(int status, const char *why, struct buf *out)
+{
+	const char *code = "bad_request";
+
+	if (status == 413 || status == 431)
+		code = "too_large";
+	else if (status >= 500)
+		code = "unavailable";
+	write_error_body(out, code, why);
+	buf_append_char(out, '\n');
+}
+
 /* --- start and end --- */
 
 static void check_drained(void *context)
@@ -261,6 +274,8 @@ bool service_open(struct loop *loop, const struct service_plan *plan,
 			    .body_limit_bytes = 64 << 10,
 			    .handle = handle,
 			    .closed = closed,
+			    .describe = describe,
+			    .describe_type = "application/json",
 			    .context = service},
 		    &service->server, err))
 		return false;

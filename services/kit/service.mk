@@ -24,7 +24,7 @@ export CCACHE_DEPEND := 1
 endif
 
 KIT_ALWAYS := config metrics request route service trace
-BASE_ALWAYS := buf clock db db_migrate error file http_exchange http_gate http_server json json_write \
+BASE_ALWAYS := buf clock db db_migrate error file heap http_exchange http_gate http_request http_server json json_write \
 	json_writer log loop memory microhttpd_library path
 # libmicrohttpd is loaded by name (base/microhttpd_library.h): it is linked so that whoever packs the
 # program sees that it belongs to it.

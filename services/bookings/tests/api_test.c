@@ -6,12 +6,13 @@
 #include "services/kit/request.h"
 #include "services/kit/trial.h"
 
-#include <fcntl.h>
+#include <arpa/inet.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* A stand-in for rooms, on the same loop: has r1 to r3, and can be made to fail. */
 struct neighbour {
-	bool fails;
+	bool fails, is_silent;
 	int asked;
 	char trace_id[TRACE_ID_SIZE];
 	char query[100];
@@ -25,6 +26,8 @@ static void answer_room(struct request *request)
 
 	neighbour->asked++;
 	memcpy(neighbour->trace_id, request->trace.trace_id, TRACE_ID_SIZE);
+	if (neighbour->is_silent)
+		return;
 	if (neighbour->fails) {
 		request_refuse(request, 500, "internal", "broken");
 	} else if (strlen(id) == 2 && id[0] == 'r' && id[1] >= '1' && id[1] <= '3') {
@@ -74,7 +77,7 @@ static void must(bool done, struct error *err)
 	abort();
 }
 
-static void open_fixture(struct fixture *f)
+static void open_fixture_with_timeout(struct fixture *f, int64_t rooms_timeout_ms)
 {
 	static const struct service_settings settings = {.host = "127.0.0.1"};
 	const char *temporary = getenv("TMPDIR");
@@ -98,11 +101,16 @@ static void open_fixture(struct fixture *f)
 	test_clock_init(&f->clock, 1795161600000);
 	f->bookings = (struct bookings){.data_dir = f->folder,
 		.rooms_url = f->url,
-		.rooms_timeout_ms = 5000,
+		.rooms_timeout_ms = rooms_timeout_ms,
 		.rooms_cache_ms = 10000,
 		.clock = &f->clock.clock};
 	struct service_plan plan = bookings_plan(&f->bookings);
 	must(service_open(f->trial.loop, &plan, &settings, &f->trial.service, &err), &err);
+}
+
+static void open_fixture(struct fixture *f)
+{
+	open_fixture_with_timeout(f, 5000);
 }
 
 static void close_fixture(struct fixture *f)
@@ -260,6 +268,32 @@ TEST(of_two_hundred_at_once_one_wins_and_nobody_gets_an_error_of_ours)
 	CHECK_INT(taken, COUNT - 1);
 	/* All of them waited for one answer of rooms. */
 	CHECK_INT(f.neighbour.asked, 1);
+}
+
+TEST(a_service_that_ends_while_rooms_is_asked_leaves_nothing_behind)
+{
+	scoped(close_fixture) struct fixture f;
+	const char *body = booking_of("r1", 9, 10);
+	char request[500];
+
+	open_fixture_with_timeout(&f, 50);
+	f.neighbour.is_silent = true;
+	struct sockaddr_in address = {.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)service_port(f.trial.service)),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int size = snprintf(request, sizeof(request),
+		"POST /bookings HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s", strlen(body),
+		body);
+	REQUIRE(connect(client, (struct sockaddr *)&address, sizeof(address)) == 0);
+	REQUIRE(send(client, request, (size_t)size, 0) == size);
+	while (f.neighbour.asked == 0)
+		if (!loop_turn(f.trial.loop, -1, NULL))
+			abort();
+	/* The address sanitizer sees what would be left. */
+	service_close(&f.trial.service);
+	CHECK_INT(read(client, request, sizeof(request)), 0);
+	close(client);
 }
 
 TEST(free_rooms_are_those_of_rooms_without_a_booking_then)

@@ -88,6 +88,25 @@ TEST(a_request_finds_its_route_and_errors_have_a_code)
 	CHECK_CONTAINS(buf_text(&method.head), "\r\nAllow: GET, HEAD\r\n");
 }
 
+TEST(what_the_server_refuses_has_a_code_too)
+{
+	scoped(trial_close) struct trial trial;
+	scoped(buf_free) struct buf large = {0};
+	struct state state;
+
+	open_trial(&trial, &state);
+	memset(buf_reserve(&large, 70000), 'x', 70000);
+	large.size = 70000;
+	scoped(reply_free) struct reply body =
+		trial_ask(&trial, "GET", "/hello/a", "", buf_text(&large));
+	CHECK_INT(body.status, 413);
+	CHECK_TEXT(reply_error_code(&body), "too_large");
+	scoped(reply_free) struct reply gate =
+		trial_ask(&trial, "GET", "/hello/a", "Host: another\r\n", NULL);
+	CHECK_INT(gate.status, 400);
+	CHECK_TEXT(reply_error_code(&gate), "bad_request");
+}
+
 TEST(a_failure_of_ours_tells_the_client_nothing_but_whether_to_try_again)
 {
 	scoped(trial_close) struct trial trial;
@@ -165,11 +184,10 @@ TEST(metrics_count_by_route)
 		"http_requests_total{method=\"GET\",route=\"/hello/{name}\",status=\"200\"} 2\n");
 }
 
-static void ask_and_leave(struct trial *trial, int64_t drain_delay_ms, struct state *state)
+static void ask_and_leave(struct trial *trial, struct state *state)
 {
 	struct error err = {0};
 
-	(void)drain_delay_ms;
 	service_leave(trial->service);
 	service_leave(trial->service);
 	/* Both are served: the port is still open. */
@@ -198,7 +216,7 @@ TEST(a_service_that_leaves_serves_on_for_a_while_and_then_stops_its_loop)
 			.route_count = countof(routes),
 			.context = &state},
 		&settings, &trial.service, &err));
-	ask_and_leave(&trial, settings.drain_delay_ms, &state);
+	ask_and_leave(&trial, &state);
 	trial_close(&trial);
 }
 
