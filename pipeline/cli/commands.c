@@ -7,6 +7,7 @@ extern const struct command buildspec_run_command;
 extern const struct command cancel_command;
 extern const struct command completion_command;
 extern const struct command deploy_command;
+extern const struct command fetch_command;
 extern const struct command image_build_command;
 extern const struct command image_copy_command;
 extern const struct command image_inspect_command;
@@ -17,6 +18,7 @@ extern const struct command rerun_command;
 extern const struct command rollback_command;
 extern const struct command run_command;
 extern const struct command runs_command;
+extern const struct command serve_command;
 extern const struct command show_command;
 extern const struct command status_command;
 extern const struct command wait_command;
@@ -28,6 +30,7 @@ const struct command *const commands[] = {
 	&cancel_command,
 	&completion_command,
 	&deploy_command,
+	&fetch_command,
 	&image_build_command,
 	&image_copy_command,
 	&image_inspect_command,
@@ -38,6 +41,7 @@ const struct command *const commands[] = {
 	&rollback_command,
 	&run_command,
 	&runs_command,
+	&serve_command,
 	&show_command,
 	&status_command,
 	&wait_command,
