@@ -24,6 +24,7 @@ enum {
 	START_MS = 10000,
 	STOP_MS = 5000,
 	OLD_LOOK_MS = 250,
+	LET_GO_MS = 1000,
 };
 
 /* One process and our connection to its command line, in interactive mode: answers end in "> ". */
@@ -260,11 +261,28 @@ static void look_at_old(void *context)
 		loop_remove(haproxy->loop, &haproxy->old_timer);
 }
 
+/* Both processes have the listening sockets now; the old one lets go when it has seen its signal.
+ * What is to take effect has, once no connection can reach the old one any more. */
+static void wait_until_stopping(struct generation *generation)
+{
+	int64_t deadline = monotonic_ms() + LET_GO_MS;
+
+	while (monotonic_ms() < deadline) {
+		scoped(buf_free) struct buf stopping = {0};
+
+		if (!info(generation, "Stopping", &stopping) ||
+			!text_equal(buf_text(&stopping), "0"))
+			return;
+		nanosleep(&(struct timespec){.tv_nsec = 500 * 1000}, NULL);
+	}
+}
+
 static void retire_current(struct haproxy *haproxy)
 {
 	loop_remove(haproxy->loop, &haproxy->watch);
 	if (haproxy->current.fd <= 0)
 		return;
+	wait_until_stopping(&haproxy->current);
 	if (haproxy->old_count == OLD_MAX) {
 		generation_close(&haproxy->old[0]);
 		memmove(haproxy->old, haproxy->old + 1, (OLD_MAX - 1) * sizeof(*haproxy->old));
