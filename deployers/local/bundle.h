@@ -13,13 +13,13 @@
 #ifndef DEPLOYERS_LOCAL_BUNDLE_H
 #define DEPLOYERS_LOCAL_BUNDLE_H
 
-#include "deployers/local/image.h"
+#include "deployers/local/task_image.h"
 
 struct bundle {
 	const struct json *task_definition; /* as registered */
 	const struct json *container;       /* one of its containerDefinitions */
 	const struct json *override;        /* of RunTask for this container; may be NULL */
-	const struct image *image;
+	const struct task_image *image;
 	const char *folder;          /* of this container */
 	const char *volumes;         /* folder for the task's own volumes */
 	const char *layers;          /* layers_folder(), to look up users by name */

@@ -12,6 +12,8 @@
 
 struct ecs;
 
+/* Opened it knows the tasks that run, and does nothing; started it keeps services as they should be. */
+bool ecs_open(struct cloud *cloud, struct ecs **out_ecs, struct error *err) must_use;
 bool ecs_start(struct cloud *cloud, struct ecs **out_ecs, struct error *err) must_use;
 void ecs_close(struct ecs **ecs); /* leaves containers running */
 /* Ends all tasks and removes networks, mounts and cgroups: local down. */

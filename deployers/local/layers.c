@@ -131,7 +131,7 @@ const char *layers_folder(const struct layers *layers)
 	return layers->folder;
 }
 
-void layers_lower(const struct image *image, struct buf *out)
+void layers_lower(const struct task_image *image, struct buf *out)
 {
 	char name[NAME_DIGITS + 1];
 
@@ -175,7 +175,8 @@ static bool unpack_in_child(const char *blob, const struct digest *diff_id, cons
 	return true;
 }
 
-static bool unpack_layer(struct layers *layers, const struct image_layer *layer, struct error *err)
+static bool unpack_layer(struct layers *layers, const struct task_image_layer *layer,
+	struct error *err)
 {
 	scoped(text_free) char *blob = NULL, *temporary = NULL;
 	scoped(text_free) char *path = layer_path(layers, &layer->diff_id);
@@ -201,7 +202,7 @@ static bool unpack_layer(struct layers *layers, const struct image_layer *layer,
 }
 
 /* The child of a job: one layer after the other. */
-static void job_run(struct layers *layers, const struct image *image, int report_fd)
+static void job_run(struct layers *layers, const struct task_image *image, int report_fd)
 {
 	struct error err = {0};
 
@@ -254,7 +255,7 @@ static void read_report(void *context, unsigned bits)
 		job_done(job);
 }
 
-static bool job_start(struct layers *layers, const struct image *image, struct job **out_job,
+static bool job_start(struct layers *layers, const struct task_image *image, struct job **out_job,
 	struct error *err)
 {
 	int pipes[2];
@@ -283,7 +284,7 @@ static bool job_start(struct layers *layers, const struct image *image, struct j
 	return true;
 }
 
-static bool all_there(const struct layers *layers, const struct image *image)
+static bool all_there(const struct layers *layers, const struct task_image *image)
 {
 	for (size_t i = 0; i < image->layer_count; i++)
 		if (!layer_there(layers, &image->layers[i].diff_id))
@@ -291,7 +292,7 @@ static bool all_there(const struct layers *layers, const struct image *image)
 	return true;
 }
 
-bool layers_prepare(struct layers *layers, const struct image *image,
+bool layers_prepare(struct layers *layers, const struct task_image *image,
 	void (*done)(void *context, const struct error *err), void *context, bool *out_ready,
 	struct error *err)
 {

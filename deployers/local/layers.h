@@ -14,7 +14,7 @@
 #ifndef DEPLOYERS_LOCAL_LAYERS_H
 #define DEPLOYERS_LOCAL_LAYERS_H
 
-#include "deployers/local/image.h"
+#include "deployers/local/task_image.h"
 
 struct layers;
 
@@ -27,7 +27,7 @@ void layers_close(struct layers **layers); /* ends unpacking; what is half done 
  * out_ready  true: they are there already, done is not called. false: done is called later, on the
  *            loop, with err NULL when all went well.
  */
-bool layers_prepare(struct layers *layers, const struct image *image,
+bool layers_prepare(struct layers *layers, const struct task_image *image,
 	void (*done)(void *context, const struct error *err), void *context, bool *out_ready,
 	struct error *err) must_use;
 /* Forgets all waiting calls with this context. */
@@ -35,7 +35,7 @@ void layers_cancel(struct layers *layers, const void *context);
 
 const char *layers_folder(const struct layers *layers);
 /* overlayfs' lowerdir, relative to layers_folder(): top first, separated by ':'. */
-void layers_lower(const struct image *image, struct buf *out);
+void layers_lower(const struct task_image *image, struct buf *out);
 
 /* Unpacks the tar (compressed or not) into folder, which exists and is empty; runs in the caller's
  * process and changes its root directory: for the child, tests and the fuzzer. */

@@ -312,13 +312,13 @@ bool network_remove(const char *state, struct error *err)
 }
 
 /* One message makes both ends, puts ours on the bridge, theirs (index 2, after lo) into the new
- * namespace, and starts both. */
+ * namespace. */
 static bool make_veth(struct network *network, const char *name, int namespace_fd,
 	struct error *err)
 {
 	scoped(netlink_batch_free) struct netlink_batch batch = {0};
 	struct ifinfomsg ours = {.ifi_flags = IFF_UP, .ifi_change = IFF_UP};
-	struct ifinfomsg theirs = {.ifi_index = 2, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+	struct ifinfomsg theirs = {.ifi_index = 2}; /* not up: it has no peer yet at that moment */
 
 	netlink_message(&batch, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &ours, sizeof(ours));
 	netlink_text(&batch, IFLA_IFNAME, name);
@@ -350,6 +350,7 @@ static bool configure_inside(struct network *network, int socket, uint32_t addre
 
 	set_link_up(&batch, 1);
 	add_address(&batch, 2, address);
+	set_link_up(&batch, 2);
 	netlink_message(&batch, RTM_NEWROUTE, NLM_F_CREATE, &route, sizeof(route));
 	netlink_attribute(&batch, RTA_GATEWAY, &gateway, sizeof(gateway));
 	netlink_number(&batch, RTA_OIF, 2);

@@ -3,6 +3,7 @@
 const struct operation_table *const operation_tables[] = {
 	&ecr_operations,
 	&elbv2_operations,
+	&ecs_operations,
 	&logs_operations,
 	&sts_operations,
 	NULL,

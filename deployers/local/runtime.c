@@ -112,7 +112,7 @@ static bool watch_statuses(struct runtime *runtime, struct error *err)
 	return true;
 }
 
-static char *cgroup_name(const char *state)
+char *runtime_cgroup_of(const char *state)
 {
 	char hex[DIGEST_HEX_SIZE];
 	struct digest digest = digest_of_str(str_of(state));
@@ -132,7 +132,7 @@ bool runtime_open(struct cloud *cloud, void (*changed)(void *context, const char
 	runtime->inotify = -1;
 	runtime->statuses = path_join(cloud->state, "status");
 	runtime->root = path_join(cloud->state, "runtime");
-	runtime->cgroup = cgroup_name(cloud->state);
+	runtime->cgroup = runtime_cgroup_of(cloud->state);
 	runtime->nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (!find_programs(runtime, err) || !folder_make(runtime->statuses, 0700, err) ||
 		!folder_make(runtime->root, 0700, err) || !watch_statuses(runtime, err))

@@ -23,6 +23,7 @@ bool runtime_open(struct cloud *cloud, void (*changed)(void *context, const char
 	void *context, struct runtime **out_runtime, struct error *err) must_use;
 void runtime_close(struct runtime **runtime);              /* leaves containers and monitors */
 const char *runtime_cgroup(const struct runtime *runtime); /* "/dogshore-1f2e3d4c" */
+char *runtime_cgroup_of(const char *state) must_use;       /* the same, without a runtime; owned */
 
 struct runtime_container {
 	const char *id;          /* letters, digits, '-' */

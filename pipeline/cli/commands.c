@@ -12,6 +12,11 @@ extern const struct command image_build_command;
 extern const struct command image_copy_command;
 extern const struct command image_inspect_command;
 extern const struct command image_push_command;
+extern const struct command local_down_command;
+extern const struct command local_endpoint_command;
+extern const struct command local_reset_command;
+extern const struct command local_status_command;
+extern const struct command local_up_command;
 extern const struct command logs_command;
 extern const struct command plan_command;
 extern const struct command rerun_command;
@@ -35,6 +40,11 @@ const struct command *const commands[] = {
 	&image_copy_command,
 	&image_inspect_command,
 	&image_push_command,
+	&local_down_command,
+	&local_endpoint_command,
+	&local_reset_command,
+	&local_status_command,
+	&local_up_command,
 	&logs_command,
 	&plan_command,
 	&rerun_command,

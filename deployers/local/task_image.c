@@ -1,4 +1,4 @@
-#include "deployers/local/image.h"
+#include "deployers/local/task_image.h"
 
 #include "base/memory.h"
 
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/utsname.h>
 
-void image_free(struct image *image)
+void task_image_free(struct task_image *image)
 {
 	strings_free(&image->entrypoint);
 	strings_free(&image->command);
@@ -14,7 +14,7 @@ void image_free(struct image *image)
 	free(image->user);
 	free(image->folder);
 	free(image->layers);
-	*image = (struct image){0};
+	*image = (struct task_image){0};
 }
 
 static void copy_texts(const struct json *array, struct strings *out)
@@ -49,7 +49,7 @@ static int signal_number(const char *name)
 }
 
 static bool parse_layers(const struct json *manifest, const struct json *config,
-	struct image *image, struct error *err)
+	struct task_image *image, struct error *err)
 {
 	const struct json *layers = json_get(manifest, "layers");
 	const struct json *diff_ids = json_get(json_get(config, "rootfs"), "diff_ids");
@@ -59,13 +59,13 @@ static bool parse_layers(const struct json *manifest, const struct json *config,
 		return error_raise(err, ERROR_INVALID,
 			"the manifest has %zu layers, the config's rootfs.diff_ids %zu", count,
 			json_count(diff_ids));
-	if (count > IMAGE_LAYER_LIMIT)
+	if (count > TASK_IMAGE_LAYER_LIMIT)
 		return error_raise(err, ERROR_LIMIT,
 			"the image has %zu layers, at most %d can be mounted", count,
-			IMAGE_LAYER_LIMIT);
+			TASK_IMAGE_LAYER_LIMIT);
 	image->layers = memory_new_array(count, sizeof(*image->layers));
 	for (size_t i = 0; i < count; i++) {
-		struct image_layer *layer = &image->layers[i];
+		struct task_image_layer *layer = &image->layers[i];
 
 		if (!digest_parse(json_str(json_get(json_at(layers, i), "digest")), &layer->blob) ||
 			!digest_parse(json_str(json_at(diff_ids, i)), &layer->diff_id))
@@ -76,10 +76,10 @@ static bool parse_layers(const struct json *manifest, const struct json *config,
 	return true;
 }
 
-bool image_parse(const struct json *manifest, const struct json *config, struct image *out_image,
-	struct error *err)
+bool task_image_parse(const struct json *manifest, const struct json *config,
+	struct task_image *out_image, struct error *err)
 {
-	scoped(image_free) struct image image = {0};
+	scoped(task_image_free) struct task_image image = {0};
 	const struct json *run = json_get(config, "config");
 	const char *architecture = json_get_text(config, "architecture", "");
 	const char *folder = json_get_text(run, "WorkingDir", "");
@@ -97,11 +97,11 @@ bool image_parse(const struct json *manifest, const struct json *config, struct 
 	image.folder = memory_copy_text(*folder ? folder : "/");
 	image.stop_signal = signal_number(json_get_text(run, "StopSignal", "SIGTERM"));
 	*out_image = image;
-	image = (struct image){0};
+	image = (struct task_image){0};
 	return true;
 }
 
-bool image_open(struct content *content, const char *reference, struct image *out_image,
+bool task_image_open(struct content *content, const char *reference, struct task_image *out_image,
 	struct error *err)
 {
 	scoped(json_free) struct json *manifest = NULL, *config = NULL;
@@ -116,7 +116,7 @@ bool image_open(struct content *content, const char *reference, struct image *ou
 			reference);
 	if (!content_blob_path(content, &config_digest, &path, err) ||
 		!json_read_file(path, 0, &config, err) ||
-		!image_parse(manifest, config, out_image, err))
+		!task_image_parse(manifest, config, out_image, err))
 		return error_while(err, "reading the config of %s", reference);
 	out_image->digest = digest;
 	return true;
