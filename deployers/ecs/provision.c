@@ -198,7 +198,7 @@ static bool create_listener(const struct deploy_place *place, const char *balanc
 		json_object_of("Type", json_text_new("fixed-response"), "FixedResponseConfig",
 			json_object_of("StatusCode", json_text_new("404"), "ContentType",
 				json_text_new("text/plain"), "MessageBody",
-				json_text_new("no service has this path\n"), NULL),
+				json_text_new("no service has this path"), NULL),
 			NULL));
 	if (call(place, "elbv2", "CreateListener",
 		    json_object_of("LoadBalancerArn", json_text_new(balancer), "Protocol",
