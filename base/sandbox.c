@@ -1,6 +1,8 @@
 #include "base/sandbox.h"
 
+#include "base/file.h"
 #include "base/memory.h"
+#include "base/path.h"
 #include "base/process.h"
 
 #include <limits.h>
@@ -30,25 +32,51 @@ static void add_root_folder(struct strings *argv, const char *path)
 	}
 }
 
-/* What compilers, name lookups and TLS read. Not all of /etc: it holds keys and password hashes. */
-static const char *const etc[] = {
-	"/etc/alternatives",
-	"/etc/ca-certificates",
-	"/etc/debian_version",
-	"/etc/group",
-	"/etc/hosts",
-	"/etc/ld.so.cache",
-	"/etc/ld.so.conf",
-	"/etc/ld.so.conf.d",
-	"/etc/localtime",
-	"/etc/nsswitch.conf",
-	"/etc/passwd",
-	"/etc/protocols",
-	"/etc/resolv.conf",
-	"/etc/services",
-	"/etc/ssl/certs",
-	"/etc/ssl/openssl.cnf",
-};
+/* Not all of /etc: it holds keys and password hashes. */
+static const char *const etc_files[] = {"debian_version", "group", "hosts", "ld.so.cache",
+	"ld.so.conf", "localtime", "nsswitch.conf", "passwd", "protocols", "resolv.conf",
+	"services", "ssl/openssl.cnf"};
+/* Large ones, bound over the copies. */
+static const char *const etc_folders[] = {"alternatives", "ssl/certs"};
+
+#define LINKER_FOLDER "ld.so.conf.d"
+
+static bool copy_etc_file(const char *folder, const char *name, struct error *err)
+{
+	scoped(text_free) char *from = path_join("/etc", name);
+	scoped(text_free) char *to = path_join(folder, name);
+
+	return access(from, R_OK) != 0 || file_copy(from, to, err);
+}
+
+bool sandbox_make_etc(const char *folder, struct error *err)
+{
+	scoped(text_free) char *linker = path_join(folder, LINKER_FOLDER);
+
+	for (size_t i = 0; i < countof(etc_folders); i++) {
+		scoped(text_free) char *path = path_join(folder, etc_folders[i]);
+
+		if (!folder_make(path, 0755, err))
+			return false;
+	}
+	for (size_t i = 0; i < countof(etc_files); i++)
+		if (!copy_etc_file(folder, etc_files[i], err))
+			return error_while(err, "making the sandbox's /etc");
+	return !file_is_folder("/etc/" LINKER_FOLDER) ||
+	       folder_copy("/etc/" LINKER_FOLDER, linker, err) ||
+	       error_while(err, "making the sandbox's /etc");
+}
+
+static void add_etc(struct strings *argv, const char *etc)
+{
+	add(argv, "--ro-bind", etc, "/etc");
+	for (size_t i = 0; i < countof(etc_folders); i++) {
+		scoped(text_free) char *path = path_join("/etc", etc_folders[i]);
+
+		if (access(path, F_OK) == 0)
+			add(argv, "--ro-bind", path, path);
+	}
+}
 
 static void add_system(struct strings *argv)
 {
@@ -59,12 +87,12 @@ static void add_system(struct strings *argv)
 		add_root_folder(argv, roots[i]);
 	if (access("/opt", F_OK) == 0)
 		add(argv, "--ro-bind", "/opt", "/opt");
-	for (size_t i = 0; i < countof(etc); i++)
-		if (access(etc[i], F_OK) == 0)
-			add(argv, "--ro-bind", etc[i], etc[i]);
 	add(argv, "--proc", "/proc", NULL);
 	add(argv, "--dev", "/dev", NULL);
-	add(argv, "--tmpfs", "/tmp", NULL);
+	/* The root is a file system in memory of this sandbox alone; so these need none of their own. */
+	add(argv, "--perms", "1777", NULL);
+	add(argv, "--dir", "/tmp", NULL);
+	add(argv, "--perms", "1777", NULL);
 	add(argv, "--dir", "/var/tmp", NULL);
 	add(argv, "--dir", "/run", NULL);
 	add(argv, "--dir", "/root", NULL);
@@ -89,6 +117,8 @@ void sandbox_command(const struct sandbox_options *options, const char *const *a
 		strings_add_owned(out_argv, str_copy(value));
 	}
 	add_system(out_argv);
+	if (options->etc)
+		add_etc(out_argv, options->etc);
 	for (size_t i = 0; i < options->bind_count; i++) {
 		const struct sandbox_bind *bind = &options->binds[i];
 

@@ -18,6 +18,7 @@ struct sandbox_bind {
 };
 
 struct sandbox_options {
+	const char *etc;                  /* made by sandbox_make_etc(); NULL: an empty /etc */
 	const struct sandbox_bind *binds; /* besides the system */
 	size_t bind_count;
 	const char *folder;     /* where the command starts, inside */
@@ -26,6 +27,11 @@ struct sandbox_options {
 	const int *keep_fds;    /* descriptors the command inherits */
 	size_t keep_fd_count;
 };
+
+/* Fills folder (made when missing) with the part of /etc that a sandbox shows: what compilers, name
+ * lookups and TLS read, no keys, no password hashes. Copies, because each file bound by itself would
+ * cost more than all of them copied: bwrap reads the list of mounts again after every bind. */
+bool sandbox_make_etc(const char *folder, struct error *err) must_use;
 
 /* Appends bwrap's arguments and then argv. */
 void sandbox_command(const struct sandbox_options *options, const char *const *argv,

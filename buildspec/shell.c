@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SOURCE_INSIDE SHELL_SOURCE_INSIDE
 #define CONTROL_INSIDE "/codebuild/control"
 
 enum {
@@ -65,7 +64,7 @@ void shell_quote(struct buf *out, const char *text)
 }
 
 /* Memory where there is some: these files live for milliseconds. */
-static bool make_control(const char *work, char **out_path, struct error *err)
+static bool make_folder(const char *work, char **out_path, struct error *err)
 {
 	struct error refused = {0};
 
@@ -77,14 +76,28 @@ static bool make_control(const char *work, char **out_path, struct error *err)
 	return folder_make_temporary(NULL, "dogshore-shell-", out_path, err);
 }
 
+static bool prepare(struct shell *shell, struct error *err)
+{
+	shell->control = path_join(shell->folder, "control");
+	shell->etc = path_join(shell->folder, "etc");
+	shell->control_inside =
+		memory_copy_text(shell->options.sandbox ? CONTROL_INSIDE : shell->control);
+	shell->source_inside = memory_copy_text(
+		shell->options.sandbox ? SHELL_SOURCE_INSIDE : shell->options.source);
+	return folder_make(shell->control, 0700, err) &&
+	       (!shell->options.sandbox || sandbox_make_etc(shell->etc, err));
+}
+
 bool shell_open(const struct shell_options *options, struct shell *out_shell, struct error *err)
 {
 	struct shell shell = {.options = *options};
 
-	if (!make_control(options->work, &shell.control, err))
+	if (!make_folder(options->work, &shell.folder, err))
 		return false;
-	shell.control_inside = memory_copy_text(options->sandbox ? CONTROL_INSIDE : shell.control);
-	shell.source_inside = memory_copy_text(options->sandbox ? SOURCE_INSIDE : options->source);
+	if (!prepare(&shell, err)) {
+		shell_close(&shell);
+		return false;
+	}
 	*out_shell = shell;
 	return true;
 }
@@ -144,13 +157,14 @@ static void driver_command(const struct shell *shell, struct strings *argv)
 	}
 	struct sandbox_bind *binds = memory_new_array(count, sizeof(*binds));
 
-	binds[0] = (struct sandbox_bind){options->source, SOURCE_INSIDE, true};
+	binds[0] = (struct sandbox_bind){options->source, SHELL_SOURCE_INSIDE, true};
 	binds[1] = (struct sandbox_bind){shell->control, CONTROL_INSIDE, true};
 	for (size_t i = 0; i < options->bind_count; i++)
 		binds[i + 2] = options->binds[i];
-	const struct sandbox_options sandbox = {.binds = binds,
+	const struct sandbox_options sandbox = {.etc = shell->etc,
+		.binds = binds,
 		.bind_count = count,
-		.folder = SOURCE_INSIDE,
+		.folder = SHELL_SOURCE_INSIDE,
 		.network = options->network};
 
 	add_driver(shell, &command);
@@ -484,9 +498,11 @@ void shell_close(struct shell *shell)
 	struct error ignored = {0};
 
 	end(shell, NULL);
-	if (shell->control && !folder_remove(shell->control, &ignored))
+	if (shell->folder && !folder_remove(shell->folder, &ignored))
 		error_ignore(&ignored, "a folder for temporary files is cleaned by the system");
+	free(shell->folder);
 	free(shell->control);
+	free(shell->etc);
 	free(shell->control_inside);
 	free(shell->source_inside);
 	buf_free(&shell->answer);

@@ -49,7 +49,9 @@ struct shell {
 	struct shell_options options;
 	struct process process; /* bwrap, or the driver itself */
 	int input_fd;           /* our end of the driver's stdin; 0 while there is no driver */
+	char *folder;           /* private, with control/ and etc/ in it; owned */
 	char *control;          /* our folder for scripts and state; owned */
+	char *etc;              /* what the sandbox shows as /etc; owned */
 	char *control_inside;   /* what the driver calls it; owned */
 	char *source_inside;    /* CODEBUILD_SRC_DIR; owned */
 	struct buf answer;      /* what came on the driver's stdout */

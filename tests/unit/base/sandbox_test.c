@@ -10,11 +10,12 @@
 #include <unistd.h>
 
 /* What a script prints inside; *folder is bound at /work. */
-static bool run_inside(const char *folder, bool network, const char *script,
+static bool run_inside(const char *folder, const char *etc, bool network, const char *script,
 	struct process_result *result, struct error *err)
 {
 	const struct sandbox_bind binds[] = {{folder, "/work", true}};
-	const struct sandbox_options options = {.binds = binds,
+	const struct sandbox_options options = {.etc = etc,
+		.binds = binds,
 		.bind_count = 1,
 		.folder = "/work",
 		.env = (const char *const[]){"PATH=/usr/bin:/bin", "EQUALS=a=b", NULL},
@@ -48,7 +49,7 @@ TEST(a_command_sees_its_folder_and_the_system_and_nothing_else)
 		buf_printf(&script, "[ -e %s ] && echo sees %s; ", hidden[i], hidden[i]);
 	buf_append_text(&script, "[ $(grep -c : /proc/net/dev) = 1 ] && echo only lo");
 	setenv("SANDBOX_TEST_LEAK", "leaked", 1);
-	CHECK_OK(run_inside(folder, false, buf_text(&script), &result, &err));
+	CHECK_OK(run_inside(folder, NULL, false, buf_text(&script), &result, &err));
 	/* Processes: bwrap, sh and what counts them. */
 	CHECK_TEXT(buf_text(&result.output),
 		"/work\na=bclean\nread-only\n/root:\n\n/tmp:\n4\nonly lo\n");
@@ -67,7 +68,7 @@ TEST(the_network_is_there_when_allowed)
 	scoped(buf_free) struct buf ours = {0};
 
 	REQUIRE_OK(folder_make_temporary(NULL, "sandbox-test-", &folder, &err));
-	CHECK_OK(run_inside(folder, true, "readlink /proc/self/ns/net", &result, &err));
+	CHECK_OK(run_inside(folder, NULL, true, "readlink /proc/self/ns/net", &result, &err));
 	char link[64] = "";
 
 	CHECK(readlink("/proc/self/ns/net", link, sizeof(link) - 1) > 0);
@@ -83,8 +84,30 @@ TEST(a_command_that_fails_passes_its_status_on)
 
 	if (!sandbox_check(&err))
 		SKIP("bubblewrap does not work on this machine");
-	CHECK_OK(run_inside("/usr", false, "exit 5", &result, &err));
+	CHECK_OK(run_inside("/usr", NULL, false, "exit 5", &result, &err));
 	CHECK_INT(result.exit.status, 5);
+}
+
+TEST(its_etc_is_enough_for_programs_and_holds_no_secrets)
+{
+	scoped(error_free) struct error err = {0};
+	scoped(process_result_free) struct process_result result = {0};
+	scoped(text_free) char *folder = NULL;
+
+	if (!sandbox_check(&err))
+		SKIP("bubblewrap does not work on this machine");
+	REQUIRE_OK(folder_make_temporary(NULL, "sandbox-test-", &folder, &err));
+	scoped(text_free) char *etc = path_join(folder, "etc");
+
+	REQUIRE_OK(sandbox_make_etc(etc, &err));
+	CHECK_OK(run_inside(folder, etc, false,
+		"id -un; getent hosts localhost >/dev/null && echo hosts; "
+		"[ -e /etc/ld.so.cache ] && [ -e /etc/alternatives/awk ] && echo links; "
+		"touch /etc/x 2>/dev/null || echo read-only; ls /etc/shadow /etc/ssh 2>/dev/null",
+		&result, &err));
+	CHECK_CONTAINS(buf_text(&result.output), "hosts\nlinks\nread-only\n");
+	CHECK(text_ends_with(buf_text(&result.output), "read-only\n"));
+	CHECK_OK(folder_remove(folder, &err));
 }
 
 TEST_MAIN()
