@@ -330,6 +330,13 @@ static void write_file_mount(struct json_writer *w, const struct bundle *bundle,
 	write_mount(w, to, "bind", from, "bind,rw,nosuid,nodev,noexec");
 }
 
+static bool is_shared(const struct json *volume)
+{
+	return text_equal(json_get_text(json_get(volume, "dockerVolumeConfiguration"), "scope",
+				  "task"),
+		"shared");
+}
+
 /* Where a volume of the task definition lies on this machine; owned. */
 static bool volume_source(const struct bundle *bundle, const char *name, char **out_path,
 	struct error *err)
@@ -351,7 +358,10 @@ static bool volume_source(const struct bundle *bundle, const char *name, char **
 		if (strchr(name, '/') || text_equal(name, ".."))
 			return error_raise(err, ERROR_INVALID, "\"%s\" is no name for a volume",
 				name);
-		*out_path = source ? memory_copy_text(source) : path_join(bundle->volumes, name);
+		*out_path = source ? memory_copy_text(source)
+				   : path_join(is_shared(volume) ? bundle->shared_volumes
+								 : bundle->volumes,
+					     name);
 		return true;
 	}
 	return error_raise(err, ERROR_INVALID,
@@ -568,6 +578,15 @@ static bool write_etc(const struct bundle *bundle, struct error *err)
 		       str_literal("# No name server: names are in /etc/hosts.\n"), 0644, err);
 }
 
+/* Any user of a container may write to it; the folders above are ours alone. */
+static bool make_volume(const char *path, struct error *err)
+{
+	if (!folder_make(path, 0777, err))
+		return false;
+	return chmod(path, 0777) == 0 ||
+	       error_raise_errno(err, "open volume \"%s\" to all users", path);
+}
+
 static bool make_volumes(const struct bundle *bundle, struct error *err)
 {
 	const struct json *points = json_get(bundle->container, "mountPoints");
@@ -578,7 +597,9 @@ static bool make_volumes(const struct bundle *bundle, struct error *err)
 
 		if (!volume_source(bundle, name, &path, err))
 			return false;
-		if (path_is_below(path, bundle->volumes) && !folder_make(path, 0777, err))
+		if ((path_is_below(path, bundle->volumes) ||
+			    path_is_below(path, bundle->shared_volumes)) &&
+			!make_volume(path, err))
 			return false;
 	}
 	return true;

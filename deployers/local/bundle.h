@@ -22,6 +22,7 @@ struct bundle {
 	const struct task_image *image;
 	const char *folder;          /* of this container */
 	const char *volumes;         /* folder for the task's own volumes */
+	const char *shared_volumes;  /* for those that outlive tasks: scope "shared" */
 	const char *layers;          /* layers_folder(), to look up users by name */
 	const char *lower;           /* overlay's lowerdir */
 	const char *cgroup;          /* "/dogshore-1f2e3d4c/<container>" */

@@ -107,6 +107,7 @@ static bool write_bundle(struct task_container *container, const char *lower, st
 	scoped(text_free) char *hostname = host_name(task->place.ip);
 	scoped(text_free) char *task_folder = path_join(tasks->folder, task->id);
 	scoped(text_free) char *volumes = path_join(task_folder, "volumes");
+	scoped(text_free) char *shared = path_join(tasks->cloud->state, "volumes");
 	scoped(text_free) char *cgroup =
 		memory_format("%s/%s", runtime_cgroup(tasks->runtime), container->id);
 
@@ -119,6 +120,7 @@ static bool write_bundle(struct task_container *container, const char *lower, st
 		.image = &container->image,
 		.folder = container->folder,
 		.volumes = volumes,
+		.shared_volumes = shared,
 		.layers = layers_folder(tasks->layers),
 		.lower = lower,
 		.cgroup = cgroup,

@@ -43,6 +43,7 @@ static bool make(struct scene *scene, const char *task)
 		.image = &scene->image,
 		.folder = "/f",
 		.volumes = "/v",
+		.shared_volumes = "/shared",
 		.layers = "/nowhere",
 		.lower = "l",
 		.cgroup = "/dogshore-test/t",
@@ -165,16 +166,21 @@ TEST(volumes_become_mounts)
 {
 	scoped(scene_free) struct scene scene = {0};
 
-	CHECK(make(&scene, "{\"volumes\":[{\"name\":\"own\"},{\"name\":\"host\",\"host\":"
-			   "{\"sourcePath\":\"/data\"}}],\"containerDefinitions\":[{\"name\":\"a\","
-			   "\"readonlyRootFilesystem\":true,\"mountPoints\":["
-			   "{\"sourceVolume\":\"own\",\"containerPath\":\"/own\"},"
-			   "{\"sourceVolume\":\"host\",\"containerPath\":\"/host\","
-			   "\"readOnly\":true}]}]}"));
+	CHECK(make(&scene,
+		"{\"volumes\":[{\"name\":\"own\"},{\"name\":\"kept\",\"dockerVolumeConfiguration\":"
+		"{\"scope\":\"shared\"}},{\"name\":\"host\",\"host\":"
+		"{\"sourcePath\":\"/data\"}}],\"containerDefinitions\":[{\"name\":\"a\","
+		"\"readonlyRootFilesystem\":true,\"mountPoints\":["
+		"{\"sourceVolume\":\"own\",\"containerPath\":\"/own\"},"
+		"{\"sourceVolume\":\"kept\",\"containerPath\":\"/kept\"},"
+		"{\"sourceVolume\":\"host\",\"containerPath\":\"/host\","
+		"\"readOnly\":true}]}]}"));
 	const struct json *mounts = json_get(scene.config, "mounts");
 
 	CHECK_TEXT(json_get_text(find(mounts, "destination", "/own"), "source", ""), "/v/own");
 	CHECK(list_has(json_get(find(mounts, "destination", "/own"), "options"), "rw"));
+	CHECK_TEXT(json_get_text(find(mounts, "destination", "/kept"), "source", ""),
+		"/shared/kept");
 	CHECK_TEXT(json_get_text(find(mounts, "destination", "/host"), "source", ""), "/data");
 	CHECK(list_has(json_get(find(mounts, "destination", "/host"), "options"), "ro"));
 	CHECK(json_get_bool(json_get(scene.config, "root"), "readonly", false));
