@@ -79,11 +79,13 @@ static bool act(struct deployment *deployment, const char *operation, const stru
 		/* No answer: it may have been carried out, and the act stays open to be found. */
 		bool open = why.kind == ERROR_UNAVAILABLE || why.kind == ERROR_TIMED_OUT;
 
+		deployment->acted = deployment->acted || open;
 		if (!open && !journal_settle(deployment->journal, number, "failed", NULL, &second))
 			error_ignore(&second, "the first error is the one to tell");
 		error_move(err, &why);
 		return false;
 	}
+	deployment->acted = true;
 	const struct json *service = json_get(*out_output, "service");
 	const char *id = json_get_text(primary_deployment(service), "id", NULL);
 

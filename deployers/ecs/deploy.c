@@ -70,7 +70,7 @@ static bool end(struct deployment *deployment, bool ok, struct error *err)
 		return true;
 	}
 	/* Once the service was told to change, no error of ours says how it ended. */
-	if (deployment->number && err && err->kind != ERROR_CANCELLED)
+	if (deployment->acted && err && err->kind != ERROR_CANCELLED)
 		err->kind = ERROR_UNKNOWN;
 	deploy_result_free(result);
 	return error_while(err, "deploying %s to %s", deployment->place->service,

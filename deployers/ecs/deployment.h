@@ -28,7 +28,7 @@ struct deployment {
 	const char *digest;      /* "sha256:…" of the image; borrowed; NULL: any */
 	struct diagnosis diagnosis;
 	struct strings event_ids; /* of service events that were told or are older than we */
-	struct json *last_events; /* unused once told */
+	bool acted;               /* the service was told to change, or may have been */
 	int64_t timeout_ms;
 };
 void deployment_free(struct deployment *deployment);
