@@ -130,10 +130,32 @@ static bool scene_start(struct scene *scene)
 	struct error err = {0};                                                                    \
 	REQUIRE(scene_start(&scene))
 
+/* Takes and gives back the server's lock: what a test changed in the fake is seen by its threads,
+ * and what they changed by the test. */
+static void meet(struct scene *scene)
+{
+	(void)fake_server_requests(scene->ecs.server);
+}
+
 static bool deploy(struct scene *scene, struct error *err)
 {
 	deploy_result_free(&scene->result);
-	return ecs_deploy(&scene->request, &scene->result, err);
+	meet(scene);
+	bool done = ecs_deploy(&scene->request, &scene->result, err);
+
+	meet(scene);
+	return done;
+}
+
+static bool roll_back(struct scene *scene, struct error *err)
+{
+	deploy_result_free(&scene->result);
+	meet(scene);
+	bool done = ecs_rollback(&scene->request.place, 0, &scene->journal.journal, &scene->result,
+		err);
+
+	meet(scene);
+	return done;
 }
 
 static bool is_verdict(struct scene *scene, enum verdict verdict)
@@ -444,12 +466,9 @@ TEST(with_nothing_before_there_is_nothing_to_go_back_to)
 {
 	SCENE;
 
-	CHECK_FAILS(ecs_rollback(&scene.request.place, 0, NULL, &scene.result, &err),
-		ERROR_NOT_FOUND);
+	CHECK_FAILS(roll_back(&scene, &err), ERROR_NOT_FOUND);
 	REQUIRE_OK(deploy(&scene, &err));
-	deploy_result_free(&scene.result);
-	CHECK_FAILS(ecs_rollback(&scene.request.place, 0, NULL, &scene.result, &err),
-		ERROR_NOT_FOUND);
+	CHECK_FAILS(roll_back(&scene, &err), ERROR_NOT_FOUND);
 }
 
 TEST(wrong_files_change_nothing)
@@ -505,6 +524,7 @@ TEST(logs_come_from_the_tasks_streams)
 
 	REQUIRE_OK(deploy(&scene, &err));
 	scene.ecs.crashed = 1;
+	meet(&scene);
 	REQUIRE_OK(ecs_logs(&scene.request.place, NULL, 10, add_line, &out, &err));
 	CHECK_TEXT(buf_text(&out),
 		"r1/app: last words of p/app/r1\ns1/app: last words of p/app/s1\n");
