@@ -279,6 +279,23 @@ static char *expand(const struct closure *closure, struct str piece, const char 
 	return buf_take(&out);
 }
 
+/* A library found through a path of the machine that built it works here, but the path is in the
+ * program and in the image: another folder gives another digest. */
+static void warn_of_build_folder(struct search *search, struct str piece)
+{
+	static const char *const lasting[] = {"/usr/", "/lib", "/opt/", "$", "/nix/store/"};
+	scoped(text_free) char *text = str_copy(piece);
+
+	for (size_t i = 0; i < countof(lasting); i++)
+		if (text_starts_with(text, lasting[i]))
+			return;
+	strings_printf(search->closure->warnings,
+		"%s finds %.*s through the absolute path \"%s\", which the image then has too; "
+		"link "
+		"with -Wl,-rpath,'$ORIGIN' so that the folder of the build does not matter",
+		search->asker->name, str_args(search->name), text);
+}
+
 static bool try_path_list(struct search *search, const struct object *owner, struct str list)
 {
 	while (list.data) {
@@ -290,8 +307,10 @@ static bool try_path_list(struct search *search, const struct object *owner, str
 			continue;
 		scoped(text_free) char *clean_host = path_normalise(host);
 		scoped(text_free) char *clean_image = path_normalise(image);
-		if (try_folder(search, clean_host, clean_image))
+		if (try_folder(search, clean_host, clean_image)) {
+			warn_of_build_folder(search, piece);
 			return true;
+		}
 	}
 	return false;
 }

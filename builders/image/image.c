@@ -249,7 +249,9 @@ static bool collect(struct builder *b, struct error *err)
 static bool build_layers(struct builder *b, const struct layout *layout, struct error *err)
 {
 	scoped(layer_cache_free) struct layer_cache cache = {0};
+	scoped(packer_free) struct packer *packer = packer_new(b->options->compression);
 	struct layer_options options = {.compression = b->options->compression,
+		.packer = packer,
 		.modified_s = b->created_s};
 
 	if (b->options->cache_folder) {

@@ -239,12 +239,12 @@ static bool make(const struct listing *list, const struct layer_options *options
 	const struct layout *layout, struct layer *layer, struct error *err)
 {
 	scoped(layout_blob_discard) struct layout_blob blob = {0};
-	scoped(packer_free) struct packer *packer = NULL;
+	struct packer *packer = options->packer;
 	struct digest diff_id, key;
 
 	if (!layout_blob_create(layout, &blob, err))
 		return false;
-	packer = packer_new(options->compression, blob.fd, blob.temporary);
+	packer_begin(packer, blob.fd, blob.temporary);
 	if (!pack_all(list, options, packer, err))
 		return false;
 	if (options->cache && packer_peek(packer, &diff_id)) {

@@ -24,6 +24,7 @@ struct layer {
 
 struct layer_options {
 	enum compression compression;
+	struct packer *packer;     /* of that compression */
 	int64_t modified_s;        /* of every entry */
 	struct layer_cache *cache; /* NULL: none */
 };

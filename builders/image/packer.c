@@ -7,10 +7,14 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <zstd.h>
 
 enum {
 	BLOCK_SIZE = 512 << 10,
+	OUT_SIZE = BLOCK_SIZE +
+		   (16 << 10), /* over what either compressor makes at worst: 2 KiB more */
+	SLOT_SIZE = BLOCK_SIZE + OUT_SIZE,
 	SLOTS = 4,
 	HELPER_LIMIT = 3,
 	ZSTD_LEVEL = 3,
@@ -77,7 +81,7 @@ enum slot_state {
 };
 
 struct slot {
-	char *in, *out; /* owned */
+	char *in, *out; /* in the packer's memory */
 	size_t in_size, out_size;
 	enum slot_state state; /* guarded by the packer's mutex */
 };
@@ -92,6 +96,7 @@ struct packer {
 	enum compression compression;
 	int fd;
 	const char *what;
+	char *memory; /* owned mapping: in and out of every slot */
 	struct slot slots[SLOTS];
 	size_t filling; /* slot being filled */
 	size_t writing; /* oldest slot that was not written yet */
@@ -115,15 +120,31 @@ struct helper_start {
 	struct engine *engine;
 };
 
-struct packer *packer_new(enum compression compression, int fd, const char *what)
+/*
+ * All slots in one piece: huge pages, where the kernel grants them, save a fault for each 4 KiB, which
+ * is a tenth of the time a small image takes.
+ */
+static void map_slots(struct packer *packer)
+{
+	packer->memory = mmap(NULL, SLOTS * SLOT_SIZE, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (packer->memory == MAP_FAILED) {
+		fprintf(stderr, "error: out of memory (%d bytes for packing)\n", SLOTS * SLOT_SIZE);
+		exit(3);
+	}
+	madvise(packer->memory, SLOTS * SLOT_SIZE, MADV_HUGEPAGE);
+	for (size_t i = 0; i < SLOTS; i++) {
+		packer->slots[i].in = packer->memory + i * SLOT_SIZE;
+		packer->slots[i].out = packer->slots[i].in + BLOCK_SIZE;
+	}
+}
+
+struct packer *packer_new(enum compression compression)
 {
 	struct packer *packer = memory_new(sizeof(*packer));
 
 	packer->compression = compression;
-	packer->fd = fd;
-	packer->what = what;
-	packer->diff_hasher = hasher_new();
-	packer->blob_hasher = hasher_new();
+	map_slots(packer);
 	pthread_mutex_init(&packer->mutex, NULL);
 	pthread_cond_init(&packer->work, NULL);
 	pthread_cond_init(&packer->done, NULL);
@@ -158,10 +179,7 @@ void packer_free(struct packer **packer)
 		return;
 	end_helpers(p);
 	engine_free(&p->engine);
-	for (size_t i = 0; i < SLOTS; i++) {
-		free(p->slots[i].in);
-		free(p->slots[i].out);
-	}
+	munmap(p->memory, SLOTS * SLOT_SIZE);
 	hasher_free(&p->diff_hasher);
 	hasher_free(&p->blob_hasher);
 	pthread_cond_destroy(&p->work);
@@ -197,12 +215,8 @@ static size_t compress_gzip(struct engine *engine, const struct slot *slot, size
 /* Only running out of memory makes it fail: out has room for the worst case. */
 static void compress(enum compression compression, struct engine *engine, struct slot *slot)
 {
-	size_t room = ZSTD_COMPRESSBOUND(BLOCK_SIZE) + 1024;
-
-	if (!slot->out)
-		slot->out = memory_resize(NULL, room);
-	slot->out_size = compression == COMPRESSION_ZSTD ? compress_zstd(engine, slot, room)
-							 : compress_gzip(engine, slot, room);
+	slot->out_size = compression == COMPRESSION_ZSTD ? compress_zstd(engine, slot, OUT_SIZE)
+							 : compress_gzip(engine, slot, OUT_SIZE);
 }
 
 /* The oldest full slot becomes the caller's; NULL when there is none. Mutex held. */
@@ -261,6 +275,38 @@ static void start_helpers(struct packer *packer)
 	}
 }
 
+/* Waits until no helper works on a slot, and empties all. */
+static void reset_slots(struct packer *packer)
+{
+	pthread_mutex_lock(&packer->mutex);
+	for (size_t i = 0; i < SLOTS; i++) {
+		struct slot *slot = &packer->slots[i];
+		if (slot->state == SLOT_FULL)
+			slot->state = SLOT_EMPTY;
+		while (slot->state == SLOT_TAKEN)
+			pthread_cond_wait(&packer->done, &packer->mutex);
+		slot->state = SLOT_EMPTY;
+		slot->in_size = 0;
+	}
+	pthread_mutex_unlock(&packer->mutex);
+	packer->filling = packer->writing = packer->waiting = 0;
+}
+
+void packer_begin(struct packer *packer, int fd, const char *what)
+{
+	if (packer->waiting > 0)
+		reset_slots(packer);
+	packer->slots[packer->filling].in_size = 0;
+	packer->fd = fd;
+	packer->what = what;
+	packer->packed = (struct packed){0};
+	packer->peeked = false;
+	hasher_free(&packer->diff_hasher);
+	hasher_free(&packer->blob_hasher);
+	packer->diff_hasher = hasher_new();
+	packer->blob_hasher = hasher_new();
+}
+
 static bool write_out(struct packer *packer, const char *bytes, size_t size, struct error *err)
 {
 	hasher_add(packer->blob_hasher, bytes, size);
@@ -309,7 +355,7 @@ static bool submit(struct packer *packer, bool last, struct error *err)
 		slot->in_size = 0;
 		return write_out(packer, slot->in, size, err);
 	}
-	if (packer->helper_count == 0 && (!last || packer->filling > 0))
+	if (packer->helper_count == 0 && (!last || packer->waiting > 0))
 		start_helpers(packer);
 	pthread_mutex_lock(&packer->mutex);
 	slot->state = SLOT_FULL;
@@ -329,8 +375,7 @@ bool packer_room(struct packer *packer, char **out_room, size_t *out_size, struc
 	if (packer->slots[packer->filling].in_size == BLOCK_SIZE && !submit(packer, false, err))
 		return false;
 	struct slot *slot = &packer->slots[packer->filling];
-	if (!slot->in)
-		slot->in = memory_resize(NULL, BLOCK_SIZE);
+
 	*out_room = slot->in + slot->in_size;
 	*out_size = BLOCK_SIZE - slot->in_size;
 	return true;

@@ -29,11 +29,14 @@ const char *compression_media_type(enum compression compression);
 /* "zstd 1.5.4 level 3": recorded where a digest must be made again. Static. */
 const char *packer_compressor(enum compression compression);
 
-struct packer;
+struct packer; /* used again for one blob after the other; holds the memory and the helpers */
 
-/* Writes to fd (borrowed) from its current offset; what names the output in errors. */
-struct packer *packer_new(enum compression compression, int fd, const char *what) must_use;
+struct packer *packer_new(enum compression compression) must_use;
 void packer_free(struct packer **packer);
+
+/* Begins a blob that is written to fd (borrowed) from its current offset; what (borrowed) names the
+ * output in errors. A blob that was begun before and not finished is dropped. */
+void packer_begin(struct packer *packer, int fd, const char *what);
 
 bool packer_add(struct packer *packer, const void *bytes, size_t size, struct error *err) must_use;
 
@@ -51,11 +54,12 @@ struct packed {
 
 /*
  * Call when all was added. True while nothing was written yet (up to 2 MiB, compressed):
- * *out_diff_id is then what packer_finish() will say, so that the caller can drop the packer when
- * it has a blob of this diff_id already.
+ * *out_diff_id is then what packer_finish() will say, so that the caller can leave it when it has a
+ * blob of this diff_id already.
  */
 bool packer_peek(struct packer *packer, struct digest *out_diff_id);
 
+/* Writes what is left. The packer can then begin another blob. */
 bool packer_finish(struct packer *packer, struct packed *out_packed, struct error *err) must_use;
 
 #endif

@@ -80,11 +80,22 @@ bool copy_layout_to_registry(const char *layout, const struct reference *target,
 	       push_layout(path, tag, target, options, out_result, err);
 }
 
-static bool remote_manifest(void *self, const struct digest *digest, struct buf *out_body,
-	char **out_media_type, struct error *err)
+/* A repository to copy from, with the manifest that was asked for by tag. */
+struct remote {
+	struct session *session;
+	struct remote_manifest top;
+};
+
+static void remote_free(struct remote *remote)
+{
+	session_close(&remote->session);
+	remote_manifest_free(&remote->top);
+}
+
+static bool fetch_manifest(struct session *session, const struct digest *digest,
+	struct buf *out_body, char **out_media_type, struct error *err)
 {
 	scoped(remote_manifest_free) struct remote_manifest manifest = {0};
-	struct session *session = self;
 	char key[DIGEST_TEXT_SIZE];
 
 	digest_to_text(digest, key);
@@ -95,6 +106,18 @@ static bool remote_manifest(void *self, const struct digest *digest, struct buf 
 			session_host(session), session_repository(session), key);
 	buf_append(out_body, manifest.body.data, manifest.body.size);
 	*out_media_type = memory_copy_text(manifest.media_type);
+	return true;
+}
+
+static bool remote_manifest(void *self, const struct digest *digest, struct buf *out_body,
+	char **out_media_type, struct error *err)
+{
+	struct remote *remote = self;
+
+	if (!digest_equal(digest, &remote->top.digest))
+		return fetch_manifest(remote->session, digest, out_body, out_media_type, err);
+	buf_append_str(out_body, buf_str(&remote->top.body));
+	*out_media_type = memory_copy_text(remote->top.media_type);
 	return true;
 }
 
@@ -111,11 +134,12 @@ static bool open_temporary(int *out_fd, struct error *err)
 static bool remote_blob(void *self, const struct digest *digest, int64_t size_bytes, int *out_fd,
 	struct error *err)
 {
+	struct remote *remote = self;
 	int fd;
 
 	if (!open_temporary(&fd, err))
 		return false;
-	if (!registry_fetch_blob(self, digest, size_bytes, fd, err)) {
+	if (!registry_fetch_blob(remote->session, digest, size_bytes, fd, err)) {
 		close(fd);
 		return false;
 	}
@@ -133,17 +157,17 @@ static bool raise_no_image(const struct reference *reference, struct error *err)
 }
 
 static bool open_source(const struct reference *reference, const struct push_options *options,
-	struct session **out_session, struct remote_manifest *out_manifest, struct error *err)
+	struct remote *out_remote, struct error *err)
 {
 	scoped(text_free) char *key = reference_key(reference);
 
 	if (!session_open(reference,
 		    &(struct session_options){.plain_http = options->plain_http,
 			    .clock = options->clock},
-		    out_session, err))
+		    &out_remote->session, err))
 		return false;
-	return registry_get_manifest(*out_session, key, out_manifest, err) &&
-	       (out_manifest->found || raise_no_image(reference, err));
+	return registry_get_manifest(out_remote->session, key, &out_remote->top, err) &&
+	       (out_remote->top.found || raise_no_image(reference, err));
 }
 
 static void add_counts(struct session_counts *sum, const struct session_counts *more)
@@ -161,19 +185,18 @@ static void add_counts(struct session_counts *sum, const struct session_counts *
 static bool copy_between_registries(const struct reference *from, const struct reference *to,
 	const struct push_options *options, struct push_result *out_result, struct error *err)
 {
-	scoped(session_close) struct session *session = NULL;
-	scoped(remote_manifest_free) struct remote_manifest manifest = {0};
+	scoped(remote_free) struct remote remote = {0};
 	bool same = text_equal(from->host, to->host);
 
-	if (!open_source(from, options, &session, &manifest, err))
+	if (!open_source(from, options, &remote, err))
 		return false;
 	bool ok = push_image(&(struct image_source){.manifest = remote_manifest,
 				     .blob = remote_blob,
-				     .self = session,
+				     .self = &remote,
 				     .mount_from = same ? from->repository : NULL},
-		&manifest.digest, to, options, out_result, err);
+		&remote.top.digest, to, options, out_result, err);
 	if (ok)
-		add_counts(&out_result->counts, session_counts(session));
+		add_counts(&out_result->counts, session_counts(remote.session));
 	return ok;
 }
 
@@ -217,7 +240,7 @@ static bool pull_manifest(struct puller *p, struct str body, const char *media_t
 
 		if (!manifest.is_index
 				? !pull_blob(p, &manifest.items[i], err)
-				: !remote_manifest(p->session, &manifest.items[i].digest, &child,
+				: !fetch_manifest(p->session, &manifest.items[i].digest, &child,
 					  &type, err) ||
 					  !pull_manifest(p, buf_str(&child), type, depth + 1, err))
 			return false;
@@ -230,29 +253,29 @@ static bool pull_manifest(struct puller *p, struct str body, const char *media_t
 static bool pull(const struct reference *from, const char *path, const char *tag,
 	const struct push_options *options, struct push_result *out_result, struct error *err)
 {
-	scoped(session_close) struct session *session = NULL;
+	scoped(remote_free) struct remote remote = {0};
 	scoped(layout_free) struct layout layout = {0};
-	scoped(remote_manifest_free) struct remote_manifest top = {0};
 	scoped(manifest_free) struct manifest manifest = {0};
 	struct push_result result = {0};
 	struct puller p = {.layout = &layout, .result = &result};
 	struct clock *clock = options->clock ? options->clock : &system_clock;
 	int64_t start_ms = clock_elapsed(clock);
 
-	if (!open_source(from, options, &session, &top, err) ||
-		!manifest_parse(buf_str(&top.body), top.media_type, "the image's manifest",
-			&manifest, err) ||
+	if (!open_source(from, options, &remote, err) ||
+		!manifest_parse(buf_str(&remote.top.body), remote.top.media_type,
+			"the image's manifest", &manifest, err) ||
 		!layout_create(path, &layout, err))
 		return false;
-	p.session = session;
-	if (!pull_manifest(&p, buf_str(&top.body), top.media_type, 0, err))
+	p.session = remote.session;
+	if (!pull_manifest(&p, buf_str(&remote.top.body), remote.top.media_type, 0, err))
 		return false;
-	struct layout_entry entry = {.digest = top.digest, .size_bytes = (int64_t)top.body.size};
+	struct layout_entry entry = {.digest = remote.top.digest,
+		.size_bytes = (int64_t)remote.top.body.size};
 	snprintf(entry.media_type, sizeof(entry.media_type), "%s", manifest.media_type);
 	if (!layout_set_tag(&layout, tag, &entry, NULL, err))
 		return false;
-	result.digest = top.digest;
-	result.counts = *session_counts(session);
+	result.digest = remote.top.digest;
+	result.counts = *session_counts(remote.session);
 	result.duration_ms = clock_elapsed(clock) - start_ms;
 	*out_result = result;
 	return true;
@@ -301,24 +324,24 @@ static bool read_local(const struct place *from, struct image_documents *out, st
 static bool read_remote(const struct place *from, const struct push_options *options,
 	struct image_documents *out, struct error *err)
 {
-	scoped(session_close) struct session *session = NULL;
-	scoped(remote_manifest_free) struct remote_manifest manifest = {0};
+	scoped(remote_free) struct remote remote = {0};
 	scoped(text_free) char *path = NULL;
 	scoped(descriptor_close) int fd = -1;
 
-	if (!open_source(&from->reference, options, &session, &manifest, err) ||
-		!manifest_parse(buf_str(&manifest.body), manifest.media_type, "the manifest",
+	if (!open_source(&from->reference, options, &remote, err) ||
+		!manifest_parse(buf_str(&remote.top.body), remote.top.media_type, "the manifest",
 			&out->parsed, err))
 		return false;
-	out->digest = manifest.digest;
-	out->manifest = manifest.body;
-	manifest.body = (struct buf){0};
+	out->digest = remote.top.digest;
+	out->manifest = remote.top.body;
+	remote.top.body = (struct buf){0};
 	if (out->parsed.is_index)
 		return true;
 	if (out->parsed.config.size_bytes > CONFIG_LIMIT)
 		return error_raise(err, ERROR_LIMIT, "the configuration is larger than 4 MiB");
-	if (!open_temporary(&fd, err) || !registry_fetch_blob(session, &out->parsed.config.digest,
-						 out->parsed.config.size_bytes, fd, err))
+	if (!open_temporary(&fd, err) ||
+		!registry_fetch_blob(remote.session, &out->parsed.config.digest,
+			out->parsed.config.size_bytes, fd, err))
 		return false;
 	path = memory_format("/proc/self/fd/%d", fd);
 	return file_read(path, CONFIG_LIMIT, &out->config, err);

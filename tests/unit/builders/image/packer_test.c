@@ -30,10 +30,11 @@ static bool pack(enum compression compression, const char *bytes, size_t size, s
 	bool peek, struct packed *out_packed, struct buf *out)
 {
 	scoped(descriptor_close) int fd = memfd_create("blob", MFD_CLOEXEC);
-	scoped(packer_free) struct packer *packer = packer_new(compression, fd, "blob");
+	scoped(packer_free) struct packer *packer = packer_new(compression);
 	struct error err = {0};
 	bool ok = true;
 
+	packer_begin(packer, fd, "blob");
 	for (size_t at = 0; ok && at < size; at += piece)
 		ok = packer_add(packer, bytes + at, size - at < piece ? size - at : piece, &err);
 	struct digest peeked, plain = digest_of(bytes, size);
@@ -140,15 +141,36 @@ TEST(output_does_not_depend_on_the_number_of_processors)
 	CHECK(digest_equal(&a.digest, &b.digest));
 }
 
+TEST(a_packer_begins_again_after_a_blob_that_was_left)
+{
+	scoped(text_free) char *bytes = make_bytes(1700000);
+	scoped(descriptor_close) int fd = memfd_create("blob", MFD_CLOEXEC);
+	scoped(packer_free) struct packer *packer = packer_new(COMPRESSION_ZSTD);
+	scoped(buf_free) struct buf blob = {0};
+	struct packed expected, packed;
+	struct error err = {0};
+
+	REQUIRE(pack(COMPRESSION_ZSTD, bytes, 1700000, 1700000, false, &expected, &blob));
+	for (size_t size = 0; size <= 1700000; size += 340000) {
+		packer_begin(packer, fd, "left");
+		REQUIRE_OK(packer_add(packer, bytes + 1, size ? size - 1 : 0, &err));
+		packer_begin(packer, fd, "finished");
+		REQUIRE_OK(packer_add(packer, bytes, 1700000, &err));
+		REQUIRE_OK(packer_finish(packer, &packed, &err));
+		CHECK(digest_equal(&packed.digest, &expected.digest));
+	}
+}
+
 TEST(a_full_disk_is_an_error_that_names_the_blob)
 {
 	scoped(text_free) char *bytes = make_bytes(3000000);
 	scoped(descriptor_close) int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
-	scoped(packer_free) struct packer *packer = packer_new(COMPRESSION_ZSTD, fd, "layer.blob");
+	scoped(packer_free) struct packer *packer = packer_new(COMPRESSION_ZSTD);
 	struct packed packed;
 	struct error err = {0};
 
 	REQUIRE(fd >= 0);
+	packer_begin(packer, fd, "layer.blob");
 	bool ok = packer_add(packer, bytes, 3000000, &err) && packer_finish(packer, &packed, &err);
 	CHECK(!ok);
 	CHECK_INT(err.system_errno, ENOSPC);
