@@ -1,7 +1,8 @@
 /*
  * placeholders.h - ${kind:name} in task and service files, filled in before parsing.
  *
- *     ${image} ${env:NAME} ${target_group:SERVICE} ${cfn:STACK.OUTPUT} ${ssm:/path} <IMAGE1_NAME>
+ *     ${image} ${env:NAME} ${target_group:SERVICE} ${balancer_url} ${cfn:STACK.OUTPUT} ${ssm:/path}
+ *     <IMAGE1_NAME>
  *
  * "$${" stands for "${" itself. Values are escaped as the inside of a JSON text.
  */

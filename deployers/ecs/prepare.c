@@ -33,6 +33,16 @@ static bool look_up_target_group(struct deployment *deployment, const char *name
 	return target_group_find(deployment->place, name, out_value, err);
 }
 
+/* Services find one another through the load balancer. */
+static bool look_up_balancer(struct deployment *deployment, const char *name, char **out_value,
+	struct error *err)
+{
+	int64_t port = deployment->request ? deployment->request->route.port : 0;
+
+	(void)name;
+	return balancer_url_find(deployment->place, port, out_value, err);
+}
+
 /* "STACK.OUTPUT": an output of a CloudFormation stack. */
 static bool look_up_stack(struct deployment *deployment, const char *name, char **out_value,
 	struct error *err)
@@ -84,6 +94,7 @@ static const struct {
 	{"image", look_up_image},
 	{"env", look_up_environment},
 	{"target_group", look_up_target_group},
+	{"balancer_url", look_up_balancer},
 	{"cfn", look_up_stack},
 	{"ssm", look_up_parameter},
 };

@@ -169,6 +169,34 @@ static bool need_load_balancer(const struct deploy_place *place, char **out_arn,
 	return *out_arn || error_raise(err, ERROR_PROTOCOL, "CreateLoadBalancer gave no ARN");
 }
 
+/* The private address where there is one (the local cloud's names mean something else inside a
+ * container), else the DNS name. */
+static const char *host_inside(const struct json *balancer)
+{
+	const struct json *zone = json_at(json_get(balancer, "AvailabilityZones"), 0);
+	const struct json *address = json_at(json_get(zone, "LoadBalancerAddresses"), 0);
+
+	return json_get_text(address, "PrivateIPv4Address",
+		json_get_text(balancer, "DNSName", NULL));
+}
+
+bool balancer_url_find(const struct deploy_place *place, int64_t port, char **out_url,
+	struct error *err)
+{
+	scoped(text_free) char *name = target_group_name(place->app, "lb", "");
+	scoped(json_free) struct json *output = NULL;
+	const char *host;
+
+	if (!look(place, "DescribeLoadBalancers", json_object_of("Names", texts(name), NULL),
+		    &output, err))
+		return false;
+	host = host_inside(json_at(json_get(output, "LoadBalancers"), 0));
+	*out_url = host ? memory_format("http://%s:%lld", host,
+				  (long long)(port ? port : DEFAULT_PORT))
+			: NULL;
+	return true;
+}
+
 static bool find_listener(const struct deploy_place *place, const char *balancer, int64_t port,
 	char **out_arn, struct error *err)
 {

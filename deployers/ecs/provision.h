@@ -31,4 +31,9 @@ char *target_group_name(const char *app, const char *service, const char *suffix
 bool target_group_find(const struct deploy_place *place, const char *service, char **out_arn,
 	struct error *err) must_use;
 
+/* Where the app's load balancer is reached from inside its network: "http://10.97.14.1:8080"; owned, NULL
+ * when there is none. */
+bool balancer_url_find(const struct deploy_place *place, int64_t port, char **out_url,
+	struct error *err) must_use;
+
 #endif

@@ -40,14 +40,26 @@ static bool match_name(void *context, const char *arn, const struct json *value)
 	return !search->arn;
 }
 
-static struct json *zones_of(const struct json *input)
+/* Containers reach the listeners at the bridge's own address: it is the balancer's private one. */
+static struct json *addresses_of(const struct cloud *cloud)
+{
+	struct json *addresses = json_array_new();
+
+	if (cloud->gateway)
+		json_append(addresses,
+			json_object_of("PrivateIPv4Address", json_text_new(cloud->gateway), NULL));
+	return addresses;
+}
+
+static struct json *zones_of(const struct cloud *cloud, const struct json *input)
 {
 	const struct json *subnets = json_get(input, "Subnets");
 	struct json *zones = json_array_new();
 
 	for (size_t i = 0; i < json_count(subnets); i++)
 		json_append(zones, json_object_of("ZoneName", json_text_new("local"), "SubnetId",
-					   json_copy(json_at(subnets, i)), NULL));
+					   json_copy(json_at(subnets, i)), "LoadBalancerAddresses",
+					   addresses_of(cloud), NULL));
 	return zones;
 }
 
@@ -68,7 +80,7 @@ static struct json *load_balancer_document(struct cloud *cloud, const struct jso
 		"Scheme", json_text_new(json_get_text(input, "Scheme", "internet-facing")), "VpcId",
 		json_text_new("vpc-local"), "State",
 		json_object_of("Code", json_text_new("active"), NULL), "Type",
-		json_text_new("application"), "AvailabilityZones", zones_of(input),
+		json_text_new("application"), "AvailabilityZones", zones_of(cloud, input),
 		"SecurityGroups", json_is_array(groups) ? json_copy(groups) : json_array_new(),
 		"IpAddressType", json_text_new("ipv4"), NULL);
 }
