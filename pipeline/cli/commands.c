@@ -5,13 +5,16 @@ extern const struct command build_command;
 extern const struct command buildspec_check_command;
 extern const struct command buildspec_run_command;
 extern const struct command cancel_command;
+extern const struct command check_command;
 extern const struct command completion_command;
 extern const struct command deploy_command;
+extern const struct command doctor_command;
 extern const struct command fetch_command;
 extern const struct command image_build_command;
 extern const struct command image_copy_command;
 extern const struct command image_inspect_command;
 extern const struct command image_push_command;
+extern const struct command init_command;
 extern const struct command local_down_command;
 extern const struct command local_endpoint_command;
 extern const struct command local_reset_command;
@@ -27,19 +30,23 @@ extern const struct command serve_command;
 extern const struct command show_command;
 extern const struct command status_command;
 extern const struct command wait_command;
+extern const struct command why_command;
 
 const struct command *const commands[] = {
 	&build_command,
 	&buildspec_check_command,
 	&buildspec_run_command,
 	&cancel_command,
+	&check_command,
 	&completion_command,
 	&deploy_command,
+	&doctor_command,
 	&fetch_command,
 	&image_build_command,
 	&image_copy_command,
 	&image_inspect_command,
 	&image_push_command,
+	&init_command,
 	&local_down_command,
 	&local_endpoint_command,
 	&local_reset_command,
@@ -55,5 +62,6 @@ const struct command *const commands[] = {
 	&show_command,
 	&status_command,
 	&wait_command,
+	&why_command,
 	NULL,
 };

@@ -68,6 +68,15 @@ void findings_add_error(struct findings *findings, const char *file, const struc
 		finding->next = memory_copy_text(err->next);
 }
 
+size_t findings_errors(const struct findings *findings)
+{
+	size_t count = findings->dropped;
+
+	for (size_t i = 0; i < findings->count; i++)
+		count += !findings->items[i].warning;
+	return count;
+}
+
 static int compare(const void *a, const void *b)
 {
 	const struct finding *left = a, *right = b;
@@ -93,7 +102,7 @@ static void append(struct buf *out, const struct finding *finding)
 		buf_printf(out, ":%d", finding->line);
 	if (finding->line && finding->column)
 		buf_printf(out, ":%d", finding->column);
-	buf_printf(out, ": %s", finding->message);
+	buf_printf(out, ": %s%s", finding->warning ? "warning: " : "", finding->message);
 }
 
 void findings_print(FILE *out, const struct findings *findings)
@@ -122,6 +131,7 @@ void findings_write(struct json_writer *w, const struct findings *findings)
 		json_put_int(w, "column", finding->column);
 		json_put_text(w, "message", finding->message);
 		json_put_text(w, "next", finding->next);
+		json_put_bool(w, "warning", finding->warning);
 		json_object_end(w);
 	}
 	json_array_end(w);

@@ -15,6 +15,7 @@ struct finding {
 	int line, column; /* from 1; 0: the whole file */
 	char *message;    /* owned */
 	char *next;       /* owned; NULL when there is no advice */
+	bool warning;     /* it works, but perhaps not as meant */
 };
 
 enum { FINDINGS_MAX = 1000 }; /* more are counted, not kept */
@@ -31,6 +32,9 @@ struct finding *findings_add(struct findings *findings, const char *file, int li
 void finding_suggest(struct finding *finding, const char *nearest);
 /* A finding out of an error whose message may start with "file:line:column: ". */
 void findings_add_error(struct findings *findings, const char *file, const struct error *err);
+
+/* How many are no warnings; those that were dropped count as errors. */
+size_t findings_errors(const struct findings *findings);
 
 /* Sorts by file, line and column. */
 void findings_sort(struct findings *findings);
