@@ -2,6 +2,7 @@
 """`dogshore image push`, `copy` and `inspect` against Debian's docker-registry and against registries that misbehave."""
 # timeout: 300
 import base64
+import hashlib
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 SOURCE = Path(os.environ["DOGSHORE_SOURCE"])
 sys.path[:0] = [str(SOURCE / "tests"), str(SOURCE / "tests" / "integration")]
 import tap  # noqa: E402
-from registry import CUT, DockerRegistry, ScriptedRegistry  # noqa: E402
+from registry import CUT, DockerRegistry, ScriptedRegistry, free_port  # noqa: E402
 
 PROGRAM = os.environ["DOGSHORE"]
 WORK = Path(os.environ["TMPDIR"])
@@ -117,7 +118,6 @@ def an_index_goes_with_all_its_parts():
     layout = json.loads((LAYOUT / "index.json").read_text())
     index = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
                         "manifests": [{k: m[k] for k in ("mediaType", "digest", "size")} for m in layout["manifests"]]}).encode()
-    import hashlib
     name = hashlib.sha256(index).hexdigest()
     (LAYOUT / "blobs" / "sha256" / name).write_bytes(index)
     layout["manifests"].append({"mediaType": "application/vnd.oci.image.index.v1+json", "digest": f"sha256:{name}", "size": len(index),
@@ -157,6 +157,39 @@ def basic_credentials_go_with_the_first_request():
     finally:
         registry.stop()
         log_out()
+    return None
+
+
+def the_local_cloud_is_an_ecr():
+    if os.geteuid() != 0:
+        return tap.skip("a push to the local cloud", "the local cloud needs root")
+    host = f"127.0.0.1:{free_port()}"
+    cloud = {**os.environ, "DOGSHORE_STATE": str(WORK / "cloud")}
+    subprocess.run([PROGRAM, "local", "up", "--detach", "--endpoint", host], env=cloud, check=True, capture_output=True)
+    try:
+        keys = json.loads((WORK / "cloud" / "local" / "credentials.json").read_text())
+        os.environ.update(AWS_ENDPOINT_URL=keys["endpoint"], AWS_REGION=keys["region"],
+                          AWS_ACCESS_KEY_ID=keys["access_key_id"], AWS_SECRET_ACCESS_KEY=keys["secret_access_key"])
+        target = f"{host}/booking/rooms"
+        missing = push("1", f"{target}:1")
+        tap.check("a repository that ECR lacks: exit 3", (missing.status, missing.error.get("kind")), (3, "not_found"))
+        tap.check_contains("it says how to make it", missing.error["next"], "--create-repository")
+        first = push("1", f"{target}:1", "--create-repository").document
+        tap.check("it is made when asked for", (first["uploaded"], first["digest"]), (4, digests["1"]))
+        again = push("1", f"{target}:1", "--create-repository").document
+        tap.check("the same again is one request", again["requests"], {"GET": 1})
+        changed = push("2", f"{target}:2").document
+        tap.check("a changed program under a new tag sends two blobs", (changed["uploaded"], changed["existing"]), (2, 2))
+        promoted = Result("image", "copy", f"{target}:2", f"{host}/staging/rooms:2", "--create-repository").document
+        tap.check("a promotion to another repository moves no blob", (promoted["uploaded"], promoted["mounted"]), (0, 4))
+        os.environ["AWS_SECRET_ACCESS_KEY"] = "wrong"
+        wrong = push("2", f"{target}:2")
+        tap.check("wrong AWS keys: exit 3", (wrong.status, wrong.error.get("kind")), (3, "denied"))
+        tap.check("no secret is shown", keys["secret_access_key"] in wrong.said, False)
+    finally:
+        for name in ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            os.environ.pop(name, None)
+        subprocess.run([PROGRAM, "local", "down"], env=cloud, check=True, capture_output=True)
     return None
 
 
@@ -336,7 +369,6 @@ def a_missing_repository_says_how_to_make_it():
 
 
 def nobody_listening_is_said_plainly():
-    from registry import free_port
     host = f"127.0.0.1:{free_port()}"
     result = push("1", f"{host}/a/b:1")
     tap.check("exit 3", (result.status, result.error.get("kind")), (3, "unavailable"))
@@ -356,7 +388,7 @@ if not shutil.which("cc"):
     tap.skip_all("there is no C compiler")
 tap.run_tests(
     requests_are_as_few_as_they_can_be, bad_names_are_refused_before_anything_is_sent, an_index_goes_with_all_its_parts,
-    basic_credentials_go_with_the_first_request, a_500_is_tried_again, a_registry_that_stays_away_is_given_up_after_five_tries,
+    basic_credentials_go_with_the_first_request, the_local_cloud_is_an_ecr, a_500_is_tried_again, a_registry_that_stays_away_is_given_up_after_five_tries,
     a_429_is_obeyed, bearer_tokens_are_asked_for_once_with_push, a_token_server_without_tls_gets_no_password,
     a_connection_that_closes_in_an_upload_is_begun_anew, an_upload_that_never_ends_well_leaves_no_tag, digests_that_lie_are_noticed,
     endless_and_short_blobs_are_noticed, uploads_elsewhere_get_no_credentials, a_refused_mount_falls_back_to_an_upload,
