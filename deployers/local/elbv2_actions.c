@@ -63,12 +63,13 @@ static struct json *forward(struct cloud *cloud, const struct json *action, stru
 	return result;
 }
 
+/* Lines of printable ASCII. */
 static bool is_printable(const char *text, size_t limit)
 {
 	bool ok = strlen(text) <= limit;
 
 	for (; ok && *text; text++)
-		ok = *text >= ' ' && *text != 0x7f;
+		ok = (*text >= ' ' && *text != 0x7f) || *text == '\n';
 	return ok;
 }
 
@@ -91,7 +92,7 @@ static struct json *fixed_response(const struct json *action, struct refusal *re
 		refuse(refusal, 400, bad_action,
 			"A fixed-response action has a status code 2XX, 4XX or 5XX, a known "
 			"content "
-			"type and a message of one line and at most %d bytes",
+			"type and a message of printable ASCII, at most %d bytes",
 			BODY_MAX);
 		return NULL;
 	}

@@ -46,6 +46,9 @@ ELBV2_OPERATION(elbv2_describe_tags);
 
 #define ELBV2_INVALID "ValidationError"
 
+/* Names of load balancers and target groups: letters, digits and hyphens, none at the ends. */
+bool elbv2_name_valid(const char *name);
+
 /* The document that input's member name has the ARN of; refused with not_found when there is none.
  * kind without "elbv2.". */
 const struct json *elbv2_find(struct cloud *cloud, const struct json *input, const char *name,

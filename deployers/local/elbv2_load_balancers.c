@@ -4,8 +4,6 @@
 #include "base/digest.h"
 #include "base/memory.h"
 
-enum { NAME_MAX_SIZE = 32 };
-
 static const struct elbv2_attribute attributes[] = {
 	{"access_logs.s3.enabled", "false", true},
 	{"deletion_protection.enabled", "false", false},
@@ -14,18 +12,6 @@ static const struct elbv2_attribute attributes[] = {
 	{"routing.http2.enabled", "false", true},
 	{NULL},
 };
-
-/* Letters, digits and hyphens, none at the ends; for target groups too. */
-static bool name_valid(const char *name)
-{
-	size_t size = strlen(name);
-	bool ok = size > 0 && size <= NAME_MAX_SIZE && name[0] != '-' && name[size - 1] != '-';
-
-	for (; ok && *name; name++)
-		ok = (*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z') ||
-		     (*name >= '0' && *name <= '9') || *name == '-';
-	return ok;
-}
 
 struct name_search {
 	const char *name, *arn;
@@ -93,7 +79,7 @@ ELBV2_OPERATION(elbv2_create_load_balancer)
 
 	if (!name)
 		return false;
-	if (!name_valid(name))
+	if (!elbv2_name_valid(name))
 		return refuse(refusal, 400, ELBV2_INVALID,
 			"Load balancer name '%s' must be 1 to 32 letters, digits and hyphens",
 			name);

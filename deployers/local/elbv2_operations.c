@@ -4,7 +4,18 @@
 
 #include "base/memory.h"
 
-enum { PAGE_MAX = 400 };
+enum { PAGE_MAX = 400, NAME_MAX_SIZE = 32 };
+
+bool elbv2_name_valid(const char *name)
+{
+	size_t size = strlen(name);
+	bool ok = size > 0 && size <= NAME_MAX_SIZE && name[0] != '-' && name[size - 1] != '-';
+
+	for (; ok && *name; name++)
+		ok = (*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z') ||
+		     (*name >= '0' && *name <= '9') || *name == '-';
+	return ok;
+}
 
 const struct json *elbv2_find(struct cloud *cloud, const struct json *input, const char *name,
 	const char *kind, const char *not_found, struct refusal *refusal)

@@ -7,7 +7,7 @@
 #include "base/digest.h"
 #include "base/memory.h"
 
-enum { NAME_MAX_SIZE = 32, PATH_MAX_SIZE = 1024 };
+enum { PATH_MAX_SIZE = 1024 };
 
 static const struct elbv2_attribute attributes[] = {
 	{"deregistration_delay.timeout_seconds", "300", false},
@@ -18,17 +18,6 @@ static const struct elbv2_attribute attributes[] = {
 	{"stickiness.lb_cookie.duration_seconds", "86400", false},
 	{NULL},
 };
-
-static bool name_valid(const char *name)
-{
-	size_t size = strlen(name);
-	bool ok = size > 0 && size <= NAME_MAX_SIZE && name[0] != '-' && name[size - 1] != '-';
-
-	for (; ok && *name; name++)
-		ok = (*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z') ||
-		     (*name >= '0' && *name <= '9') || *name == '-';
-	return ok;
-}
 
 static bool path_valid(const char *path)
 {
@@ -156,7 +145,7 @@ static bool check_new_group(struct cloud *cloud, const struct json *input, const
 {
 	struct group_search search = {name, NULL};
 
-	if (!name_valid(name))
+	if (!elbv2_name_valid(name))
 		return refuse(refusal, 400, ELBV2_INVALID,
 			"Target group name '%s' must be 1 to 32 letters, digits and hyphens", name);
 	if (!text_equal(json_get_text(input, "TargetType", "ip"), "ip"))

@@ -35,6 +35,8 @@ void haproxy_quote(struct str text, struct buf *out)
 	for (size_t i = 0; i < text.size; i++) {
 		if (text.data[i] == '\'')
 			buf_append_text(out, "'\\''");
+		else if (text.data[i] == '\n')
+			buf_append_text(out, "'\\n'");
 		else
 			buf_append_char(out, text.data[i]);
 	}

@@ -87,7 +87,7 @@ def haproxy_pid():
 balancer = elb.create_load_balancer(Name="test")["LoadBalancers"][0]["LoadBalancerArn"]
 blue, green = group("blue"), group("green")
 listener = elb.create_listener(LoadBalancerArn=balancer, Port=port, Protocol="HTTP",
-                               DefaultActions=fixed("nothing here", "404"))["Listeners"][0]["ListenerArn"]
+                               DefaultActions=fixed("nothing's here\n", "404"))["Listeners"][0]["ListenerArn"]
 rule = elb.create_rule(ListenerArn=listener, Priority=100, Actions=forward((blue, 1), (green, 0)), Conditions=[
     {"Field": "path-pattern", "Values": ["/app*"]}])["Rules"][0]["RuleArn"]
 servers = []
@@ -101,7 +101,7 @@ def server(name):
 @test
 def the_default_action_answers_what_no_rule_wants():
     status, body, _ = get("/other")
-    check((status, body) == (404, "nothing here"), (status, body))
+    check((status, body) == (404, "nothing's here\n"), (status, body))
 
 
 @test
