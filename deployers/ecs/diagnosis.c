@@ -18,6 +18,7 @@ static const char *const hopeless[] = {
 	"*CannotPull*not exist*",
 	"*CannotPull*manifest unknown*",
 	"*CannotPull*denied*",
+	"*CannotPull*no image*",
 	"*CannotPull*platform*",
 	"*exec format error*",
 	"*executable file not found*",

@@ -3,9 +3,8 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "deployers/local/archive_library.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
@@ -37,9 +36,12 @@ static void unpacking_free(struct unpacking **unpacking)
 
 	if (!u)
 		return;
-	archive_read_free(u->tar);
-	archive_read_free(u->packed);
-	archive_write_free(u->disk);
+	if (u->tar)
+		libarchive.read_free(u->tar);
+	if (u->packed)
+		libarchive.read_free(u->packed);
+	if (u->disk)
+		libarchive.write_free(u->disk);
 	hasher_free(&u->hasher);
 	free(u);
 	*unpacking = NULL;
@@ -48,15 +50,15 @@ static void unpacking_free(struct unpacking **unpacking)
 static la_ssize_t read_unpacked(struct archive *tar, void *context, const void **out_bytes)
 {
 	struct unpacking *u = context;
-	la_ssize_t size = archive_read_data(u->packed, u->chunk, sizeof(u->chunk));
+	la_ssize_t size = libarchive.read_data(u->packed, u->chunk, sizeof(u->chunk));
 
 	if (size < 0) {
-		archive_set_error(tar, EINVAL, "%s", archive_error_string(u->packed));
+		libarchive.set_error(tar, EINVAL, "%s", libarchive.error_string(u->packed));
 		return -1;
 	}
 	u->size_bytes += size;
 	if (u->size_bytes > layer_limit_bytes) {
-		archive_set_error(tar, EFBIG, "the layer unpacks to more than 20 GiB");
+		libarchive.set_error(tar, EFBIG, "the layer unpacks to more than 20 GiB");
 		return -1;
 	}
 	if (size)
@@ -67,9 +69,10 @@ static la_ssize_t read_unpacked(struct archive *tar, void *context, const void *
 
 static bool raise_archive(struct unpacking *u, struct archive *archive, struct error *err)
 {
-	const char *why = archive_error_string(archive);
+	const char *why = libarchive.error_string(archive);
 
-	return error_raise(err, archive_errno(archive) == ENOSPC ? ERROR_SYSTEM : ERROR_INVALID,
+	return error_raise(err,
+		libarchive.error_number(archive) == ENOSPC ? ERROR_SYSTEM : ERROR_INVALID,
 		"unpacking layer %s: %s", u->name, why ? why : "the archive is broken");
 }
 
@@ -77,24 +80,24 @@ static bool open_readers(struct unpacking *u, int fd, struct error *err)
 {
 	struct archive_entry *entry;
 
-	u->packed = archive_read_new();
-	archive_read_support_filter_gzip(u->packed);
-	archive_read_support_filter_zstd(u->packed);
-	archive_read_support_format_raw(u->packed);
-	archive_read_support_format_empty(u->packed);
-	if (archive_read_open_fd(u->packed, fd, CHUNK) != ARCHIVE_OK ||
-		archive_read_next_header(u->packed, &entry) != ARCHIVE_OK)
+	u->packed = libarchive.read_new();
+	libarchive.read_support_filter_gzip(u->packed);
+	libarchive.read_support_filter_zstd(u->packed);
+	libarchive.read_support_format_raw(u->packed);
+	libarchive.read_support_format_empty(u->packed);
+	if (libarchive.read_open_fd(u->packed, fd, CHUNK) != ARCHIVE_OK ||
+		libarchive.read_next_header(u->packed, &entry) != ARCHIVE_OK)
 		return raise_archive(u, u->packed, err);
 	u->hasher = hasher_new();
-	u->tar = archive_read_new();
-	archive_read_support_format_tar(u->tar);
-	archive_read_support_format_empty(u->tar);
-	if (archive_read_open(u->tar, u, NULL, read_unpacked, NULL) != ARCHIVE_OK)
+	u->tar = libarchive.read_new();
+	libarchive.read_support_format_tar(u->tar);
+	libarchive.read_support_format_empty(u->tar);
+	if (libarchive.read_open(u->tar, u, NULL, read_unpacked, NULL) != ARCHIVE_OK)
 		return raise_archive(u, u->tar, err);
-	u->disk = archive_write_disk_new();
+	u->disk = libarchive.write_disk_new();
 	/* The root directory is ours alone; the checks keep entries from going through links that
 	 * the same archive made. */
-	archive_write_disk_set_options(u->disk,
+	libarchive.write_disk_set_options(u->disk,
 		ARCHIVE_EXTRACT_OWNER | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME |
 			ARCHIVE_EXTRACT_XATTR | ARCHIVE_EXTRACT_SECURE_NODOTDOT |
 			ARCHIVE_EXTRACT_SECURE_SYMLINKS | ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS);
@@ -110,9 +113,9 @@ static void filter_attributes(struct archive_entry *entry)
 	const char *name;
 	const void *value;
 
-	archive_entry_xattr_reset(entry);
+	libarchive.entry_xattr_reset(entry);
 	while (names.count < countof(sizes) &&
-		archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK) {
+		libarchive.entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK) {
 		if (!text_equal(name, "security.capability") && !text_starts_with(name, "user."))
 			continue;
 		sizes[names.count] = size;
@@ -120,10 +123,10 @@ static void filter_attributes(struct archive_entry *entry)
 		buf_append(&values, value, size);
 		strings_add(&names, name);
 	}
-	archive_entry_xattr_clear(entry);
+	libarchive.entry_xattr_clear(entry);
 	for (size_t i = 0; i < names.count; i++)
-		archive_entry_xattr_add_entry(entry, names.items[i], buf_text(&values) + offsets[i],
-			sizes[i]);
+		libarchive.entry_xattr_add_entry(entry, names.items[i],
+			buf_text(&values) + offsets[i], sizes[i]);
 	strings_free(&names);
 	buf_free(&values);
 }
@@ -171,8 +174,8 @@ static bool copy_data(struct unpacking *u, struct error *err)
 	size_t size;
 	int status;
 
-	while ((status = archive_read_data_block(u->tar, &bytes, &size, &offset)) == ARCHIVE_OK)
-		if (archive_write_data_block(u->disk, bytes, size, offset) < ARCHIVE_OK)
+	while ((status = libarchive.read_data_block(u->tar, &bytes, &size, &offset)) == ARCHIVE_OK)
+		if (libarchive.write_data_block(u->disk, bytes, size, offset) < ARCHIVE_OK)
 			return raise_archive(u, u->disk, err);
 	return status == ARCHIVE_EOF || raise_archive(u, u->tar, err);
 }
@@ -180,7 +183,8 @@ static bool copy_data(struct unpacking *u, struct error *err)
 static bool unpack_entry(struct unpacking *u, struct archive_entry *entry, struct error *err)
 {
 	scoped(text_free) char *name = NULL, *target = NULL;
-	const char *given = archive_entry_pathname(entry), *link = archive_entry_hardlink(entry);
+	const char *given = libarchive.entry_pathname(entry),
+		   *link = libarchive.entry_hardlink(entry);
 
 	if (!given || !clean_name(given, &name) || (link && !clean_name(link, &target)))
 		return error_raise(err, ERROR_INVALID,
@@ -188,15 +192,15 @@ static bool unpack_entry(struct unpacking *u, struct archive_entry *entry, struc
 			given ? given : "(not UTF-8)");
 	if (text_starts_with(path_base(name), ".wh."))
 		return apply_whiteout(name, err);
-	archive_entry_set_pathname(entry, name);
+	libarchive.entry_set_pathname(entry, name);
 	if (target)
-		archive_entry_set_hardlink(entry, target);
+		libarchive.entry_set_hardlink(entry, target);
 	filter_attributes(entry);
-	if (archive_write_header(u->disk, entry) < ARCHIVE_OK)
+	if (libarchive.write_header(u->disk, entry) < ARCHIVE_OK)
 		return raise_archive(u, u->disk, err);
-	if (archive_entry_size(entry) > 0 && !copy_data(u, err))
+	if (libarchive.entry_size(entry) > 0 && !copy_data(u, err))
 		return false;
-	if (archive_write_finish_entry(u->disk) < ARCHIVE_OK)
+	if (libarchive.write_finish_entry(u->disk) < ARCHIVE_OK)
 		return raise_archive(u, u->disk, err);
 	return true;
 }
@@ -208,7 +212,7 @@ static bool unpack_all(struct unpacking *u, struct error *err)
 	int status;
 	const void *rest;
 
-	while ((status = archive_read_next_header(u->tar, &entry)) == ARCHIVE_OK ||
+	while ((status = libarchive.read_next_header(u->tar, &entry)) == ARCHIVE_OK ||
 		status == ARCHIVE_WARN) {
 		if (++count > entry_limit)
 			return error_raise(err, ERROR_LIMIT, "layer %s has more than %lld entries",
@@ -222,7 +226,7 @@ static bool unpack_all(struct unpacking *u, struct error *err)
 	while (read_unpacked(u->tar, u, &rest) > 0)
 		;
 	/* Writes what was put off: times and modes of folders. */
-	if (archive_write_close(u->disk) < ARCHIVE_OK)
+	if (libarchive.write_close(u->disk) < ARCHIVE_OK)
 		return raise_archive(u, u->disk, err);
 	return true;
 }
@@ -237,6 +241,9 @@ bool layer_unpack(const char *blob_path, const struct digest *diff_id, const cha
 	u->name = path_base(blob_path);
 	if (fd < 0)
 		return error_raise_errno(err, "open layer \"%s\"", blob_path);
+	/* Before the root directory changes: there is no library below the new one. */
+	if (!archive_library_load(err))
+		return false;
 	/* Names are UTF-8 whatever the locale of our caller. */
 	setlocale(LC_CTYPE, "C.UTF-8");
 	umask(0);

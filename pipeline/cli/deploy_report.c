@@ -87,7 +87,7 @@ static void print(const struct deploy_place *place, const struct deploy_result *
 static const char *guilty_task(const struct deploy_result *result)
 {
 	for (size_t i = 0; i < json_count(result->tasks); i++)
-		if (json_get(json_at(result->tasks, i), "cause"))
+		if (json_count(json_get(json_at(result->tasks, i), "log")))
 			return json_get_text(json_at(result->tasks, i), "task", NULL);
 	return NULL;
 }
