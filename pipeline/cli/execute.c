@@ -14,7 +14,6 @@ struct executing {
 	struct engine *engine;
 	int64_t run; /* the one we wait for */
 	bool over;
-	bool unrecorded; /* what happened is in failure, not in the ledger */
 	struct error failure;
 };
 
@@ -101,27 +100,36 @@ static bool start(struct executing *executing, const struct execute_options *opt
 	return engine_submit(executing->engine, &request, &run, err);
 }
 
+/* The run's outcome as this command's: the document or the report, and an error unless it passed. */
 static bool tell(struct command_context *context, struct ledger *ledger,
-	const struct executing *executing, struct error *err)
+	struct executing *executing, struct error *err)
 {
 	scoped(ledger_run_free) struct ledger_run run = {0};
 
 	if (!ledger_run_get(ledger, executing->run, &run, err))
 		return false;
-	context->exit_status = outcome_exit_status(run.status);
-	/* The commit's own fault has the exit status of its kind. */
-	if (executing->failure.kind != ERROR_NONE)
-		context->exit_status = error_exit_status(executing->failure.kind);
 	if (context->json) {
 		struct json_writer w = json_writer_start(&context->result);
 
-		return report_write(ledger, &run, true, &w, err);
+		if (!report_write(ledger, &run, true, &w, err))
+			return false;
+	} else if (!report_print(stdout, ledger, &run, err)) {
+		return false;
 	}
-	if (run.status != OUTCOME_PASSED && run.status != OUTCOME_CANCELLED)
-		report_print_failure(stderr, ledger, &run);
-	if (executing->failure.kind != ERROR_NONE)
+	/* The commit's own fault, with its place and advice. */
+	if (executing->failure.kind != ERROR_NONE) {
+		error_move(err, &executing->failure);
+		return false;
+	}
+	if (run.status == OUTCOME_PASSED)
 		return true;
-	return report_print(stdout, ledger, &run, err);
+	if (run.status != OUTCOME_CANCELLED)
+		report_print_failure(stderr, ledger, &run);
+	error_raise(err, outcome_error_kind(run.status), "%s", run.reason);
+	error_while(err, "bringing commit %.12s%s%s (run %lld, %s)", run.commit,
+		*run.environment ? " to " : "", run.environment, (long long)run.id,
+		outcome_name(run.status));
+	return error_next(err, "dogshore show %lld", (long long)run.id);
 }
 
 static bool follow(struct command_context *context, const struct execute_options *options,
@@ -168,10 +176,6 @@ bool execute(struct command_context *context, const struct execute_options *opti
 	progress_stop(&progress);
 	loop_remove(loop, &terminate);
 	loop_remove(loop, &interrupt);
-	if (done && executing.failure.kind != ERROR_NONE) {
-		error_move(err, &executing.failure);
-		return false;
-	}
 	error_free(&executing.failure);
 	return done;
 }

@@ -61,6 +61,8 @@ bool outcome_of_name(const char *name, enum outcome *out_outcome) must_use;
 bool outcome_is_final(enum outcome outcome);
 int outcome_exit_status(enum outcome outcome);
 enum outcome outcome_of_exit_status(int status);
+/* The kind of the error that such an end is; ERROR_NONE for what ended well or did not end. */
+enum error_kind outcome_error_kind(enum outcome outcome);
 
 struct ledger_run {
 	int64_t id;       /* 0: not saved yet */

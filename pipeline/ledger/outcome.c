@@ -4,6 +4,7 @@ struct outcome_row {
 	const char *name;
 	bool final;
 	int exit_status;
+	enum error_kind error;
 };
 
 static const struct outcome_row rows[OUTCOME_COUNT] = {
@@ -11,13 +12,13 @@ static const struct outcome_row rows[OUTCOME_COUNT] = {
 	[OUTCOME_RUNNING] = {"running", false, 0},
 	[OUTCOME_PASSED] = {"passed", true, 0},
 	[OUTCOME_SKIPPED] = {"skipped", true, 0},
-	[OUTCOME_FAILED] = {"failed", true, 1},
-	[OUTCOME_ERROR] = {"error", true, 3},
-	[OUTCOME_ROLLED_BACK] = {"rolled_back", true, 4},
-	[OUTCOME_CANCELLED] = {"cancelled", true, 5},
-	[OUTCOME_SUPERSEDED] = {"superseded", true, 5},
-	[OUTCOME_TIMED_OUT] = {"timed_out", true, 6},
-	[OUTCOME_UNKNOWN] = {"unknown", true, 7},
+	[OUTCOME_FAILED] = {"failed", true, 1, ERROR_FAILED},
+	[OUTCOME_ERROR] = {"error", true, 3, ERROR_UNAVAILABLE},
+	[OUTCOME_ROLLED_BACK] = {"rolled_back", true, 4, ERROR_ROLLED_BACK},
+	[OUTCOME_CANCELLED] = {"cancelled", true, 5, ERROR_CANCELLED},
+	[OUTCOME_SUPERSEDED] = {"superseded", true, 5, ERROR_CANCELLED},
+	[OUTCOME_TIMED_OUT] = {"timed_out", true, 6, ERROR_TIMED_OUT},
+	[OUTCOME_UNKNOWN] = {"unknown", true, 7, ERROR_UNKNOWN},
 };
 
 const char *outcome_name(enum outcome outcome)
@@ -54,4 +55,9 @@ enum outcome outcome_of_exit_status(int status)
 	/* Anything else is a program that ended by a signal or could not start. */
 	return status >= 0 && (size_t)status < countof(by_status) ? by_status[status]
 								  : OUTCOME_ERROR;
+}
+
+enum error_kind outcome_error_kind(enum outcome outcome)
+{
+	return rows[outcome].error;
 }
