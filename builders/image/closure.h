@@ -22,7 +22,7 @@
 
 struct closure_options {
 	const char *architecture; /* OCI name every file must be made for */
-	/* For tests; NULL: this machine's. */
+	/* For tests, borrowed; NULL: this machine's. */
 	const char *loader_cache;   /* "/etc/ld.so.cache" */
 	const char *const *folders; /* default folders, NULL-terminated */
 	const char *certificates;   /* "/etc/ssl/certs/ca-certificates.crt" */
@@ -46,9 +46,5 @@ bool closure_add(struct closure *closure, const char *source, const char *image_
 
 /* True when a library of this name ("libssl.so") is in, whatever its version. */
 bool closure_has(const struct closure *closure, const char *stem);
-
-/* Exposed for tests: the Debian package that a library of this soname is usually in ("libz.so.1" is
- * odd, most are regular: "libfoo.so.1" is in libfoo1). Owned; NULL when the name is not regular. */
-char *closure_guess_package(struct str soname) must_use;
 
 #endif

@@ -266,6 +266,31 @@ def programs_run_in_nothing_but_their_image():
     return None
 
 
+def programs_of_musl_bring_its_loader():
+    if not shutil.which("musl-gcc") or os.geteuid() != 0 or not shutil.which("umoci") or not shutil.which("crun"):
+        return tap.skip("a program linked with musl runs in its image", "needs root, musl-gcc, umoci and crun")
+    source = WORK / "musl.c"
+    source.write_text('#include <stdio.h>\nint main(void) { puts("musl"); return 0; }\n')
+    run("musl-gcc", "-o", WORK / "musl", source)
+    out = build(WORK / "musl", f"{WORK}/musl-image:1", "--compression", "gzip", "--explain")
+    tap.check("nothing of glibc comes along", [f["path"] for f in out["files"] if "linux-gnu" in f["path"]], [])
+    run("umoci", "unpack", "--image", f"{WORK}/musl-image:1", WORK / "musl-bundle")
+    result = crun(WORK / "musl-bundle", ["/app/musl"], 65532)
+    tap.check("a program linked with musl runs in its image", result.stdout + result.stderr, "musl\n")
+    return None
+
+
+def static_programs_that_look_up_names_are_warned_of():
+    source = WORK / "static.c"
+    source.write_text("#include <netdb.h>\nint main(void) { return gethostbyname(\"localhost\") == 0; }\n")
+    if run("cc", "-static", "-w", "-o", WORK / "static", source, check=False).returncode != 0:
+        return tap.skip("a static program that looks up names is warned of", "static libraries are not installed")
+    out = build(WORK / "static", f"{WORK}/static-image:1")
+    tap.check("a static program that looks up names is warned of", ["linked statically with glibc" in w for w in out["warnings"]], [True])
+    tap.check("its image has two layers", [layer["kind"] for layer in out["layers"]], ["base", "program"])
+    return None
+
+
 def bad_input_is_refused_with_advice():
     script = WORK / "script"
     script.write_text("#!/bin/sh\n")
@@ -321,4 +346,5 @@ if not shutil.which("cc"):
 tap.run_tests(one_digest_for_two_folders_users_times_locales, skopeo_and_umoci_read_it, crun_runs_it,
               layers_are_archives_as_the_specification_wants, compressed_layers_satisfy_their_tools,
               documents_satisfy_the_schemas, ldd_finds_the_same_libraries, programs_run_in_nothing_but_their_image,
+              programs_of_musl_bring_its_loader, static_programs_that_look_up_names_are_warned_of,
               bad_input_is_refused_with_advice, a_full_disk_leaves_the_old_image)

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "builders/image/closure.h"
+#include "builders/image/library_search.h"
 #include "builders/image/loader_cache.h"
 #include "tests/unit/builders/image/elf_maker.h"
 
@@ -29,7 +30,6 @@ static bool open_place(struct place *place)
 	place->folders[0] = place->lib;
 	bool ok = folder_make(place->lib, 0755, &err);
 	error_free(&err);
-	/* The options are copied, the texts in them are not: the folders are copied by closure_new. */
 	place->closure = closure_new(&(struct closure_options){.architecture = "amd64",
 					     .loader_cache = "/nonexistent/ld.so.cache",
 					     .folders = place->folders,
@@ -248,10 +248,10 @@ TEST(packages_are_guessed_as_debian_names_them)
 		{"libz.so.1", "zlib1g"}, {"libnghttp2.so.14", "libnghttp2-14"}};
 
 	for (size_t i = 0; i < countof(cases); i++) {
-		scoped(text_free) char *package = closure_guess_package(str_of(cases[i][0]));
+		scoped(text_free) char *package = library_guess_package(str_of(cases[i][0]));
 		CHECK_TEXT(package, cases[i][1]);
 	}
-	CHECK(closure_guess_package(str_of("rooms")) == NULL);
+	CHECK(library_guess_package(str_of("rooms")) == NULL);
 }
 
 static void put_number(struct buf *out, uint64_t value, int size)
