@@ -26,6 +26,7 @@ struct aws_options {
 	const char *profile;  /* NULL: AWS_PROFILE, "default" */
 	const char *endpoint; /* NULL: as above */
 	struct clock *clock;  /* NULL: the system's */
+	int attempts;         /* in all, for each call; 0: AWS_MAX_ATTEMPTS, else 3 */
 };
 
 bool aws_new(const struct aws_options *options, struct aws **out_aws, struct error *err) must_use;

@@ -335,7 +335,7 @@ bool aws_new(const struct aws_options *options, struct aws **out_aws, struct err
 	aws->endpoint = memory_copy_text(options->endpoint);
 	aws->clock = options->clock ? options->clock : &system_clock;
 	aws->bucket.tokens = RETRY_TOKENS;
-	aws->max_attempts = max_attempts();
+	aws->max_attempts = options->attempts ? options->attempts : max_attempts();
 	if (!region_find(aws, options->region, err))
 		return false;
 	*out_aws = aws;

@@ -92,6 +92,23 @@ static bool conclude_unchanged(struct deployment *deployment, struct error *err)
 	return true;
 }
 
+/* Registering is the one call that is not repeated when its answer is lost: looking again shows
+ * whether it arrived. */
+static bool choose_revision(struct deployment *deployment, struct error *err)
+{
+	struct error why = {0};
+
+	if (deployment_choose_revision(deployment, &why))
+		return true;
+	if (why.kind != ERROR_UNAVAILABLE && why.kind != ERROR_TIMED_OUT) {
+		error_move(err, &why);
+		return false;
+	}
+	deployment_note("choosing the task definition once more", why.message);
+	error_free(&why);
+	return deployment_choose_revision(deployment, err);
+}
+
 static bool deploy(struct deployment *deployment, struct error *err)
 {
 	const struct deploy_request *request = deployment->request;
@@ -101,8 +118,8 @@ static bool deploy(struct deployment *deployment, struct error *err)
 	know_events(deployment);
 	if (!deployment_prepare(deployment, err) || !deployment_adopt(deployment, err))
 		return false;
-	if (!deployment->arn && (!deployment_choose_revision(deployment, err) ||
-					!deployment_begin(deployment, err)))
+	if (!deployment->arn &&
+		(!choose_revision(deployment, err) || !deployment_begin(deployment, err)))
 		return false;
 	if (deployment->result->nothing_to_do)
 		return conclude_unchanged(deployment, err);

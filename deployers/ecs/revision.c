@@ -38,8 +38,11 @@ static bool register_new(struct deployment *deployment, struct error *err)
 	if (!aws_call(deployment->place->aws, "ecs", "RegisterTaskDefinition",
 		    deployment->definition, &output, NULL, err)) {
 		struct error second = {0};
+		bool refused = err->kind != ERROR_UNAVAILABLE && err->kind != ERROR_TIMED_OUT;
 
-		if (!journal_settle(deployment->journal, act, "failed", NULL, &second))
+		/* Without an answer a revision may be there: choosing once more finds it. */
+		if (!journal_settle(deployment->journal, act, refused ? "failed" : "abandoned",
+			    NULL, &second))
 			error_ignore(&second, "the first error is the one to tell");
 		return error_while(err, "registering the task definition \"%s\"",
 			json_get_text(deployment->definition, "family", "?"));

@@ -4,7 +4,7 @@
 #include "pipeline/cli/deploy_target.h"
 #include "pipeline/ledger/act_journal.h"
 
-static struct deploy_flags flags;
+static struct deploy_flags flags = {.attempts = DEPLOY_ATTEMPTS};
 static struct {
 	const char *image, *strategy, *client_token;
 	int64_t timeout_ms;

@@ -69,7 +69,7 @@ static bool enter_site(struct deploy_target *target, const char *state, struct e
 bool deploy_target_open(struct deploy_target *target, const struct deploy_flags *flags,
 	const struct command_context *context, struct error *err)
 {
-	struct aws_options options = {0};
+	struct aws_options options = {.attempts = flags->attempts};
 
 	if (!open_project(target, flags, err) ||
 		!choose_environment(target, flags->environment, err) ||

@@ -12,7 +12,11 @@
 
 struct deploy_flags {
 	const char *environment, *project, *commit;
+	int attempts; /* of each AWS call; 0: as usual */
 };
+
+/* A deployment outlives a restart of the endpoint: its calls are tried for some seconds. */
+enum { DEPLOY_ATTEMPTS = 5 };
 
 #define DEPLOY_FLAG_ROWS(flags)                                                                    \
 	{"env", OPTION_TEXT, &(flags).environment, "E", "the environment (default: the only one)", \

@@ -4,7 +4,7 @@
 #include "pipeline/cli/deploy_target.h"
 #include "pipeline/ledger/act_journal.h"
 
-static struct deploy_flags flags;
+static struct deploy_flags flags = {.attempts = DEPLOY_ATTEMPTS};
 static int64_t timeout_ms;
 
 static const struct option_row rows[] = {
