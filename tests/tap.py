@@ -52,8 +52,11 @@ def skip_all(why):
     sys.exit(0)
 
 
-def run_tests(*tests, ready=None, tidy=None):
-    """Runs them in order; one that raises fails and the next goes on. tidy() runs in any case."""
+def run_tests(*tests, ready=None, tidy=None, chained=False):
+    """Runs them in order; one that raises fails and the next goes on, or, chained, nothing does.
+
+    tidy() runs in any case.
+    """
     try:
         if ready is not None:
             ready()
@@ -63,6 +66,8 @@ def run_tests(*tests, ready=None, tidy=None):
             except Exception:  # noqa: BLE001 - a test may fail in any way
                 _comment(traceback.format_exc())
                 _point(False, test.__name__.replace("_", " "))
+                if chained:
+                    break
     except Exception:  # noqa: BLE001
         _comment(traceback.format_exc())
         _point(False, "getting ready")
