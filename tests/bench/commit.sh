@@ -23,7 +23,7 @@ make_source() {
 	  files: [build/svc]
 	  base-directory: svc
 	Y
-	cat >"$W/src/dogshore.yml" <<-'Y'
+	cat >"$W/src/dogshore.yml" <<-Y
 	app: bench
 	services:
 	  svc:
@@ -32,7 +32,7 @@ make_source() {
 	    deploy:
 	      task: deploy/task.json
 	      service: deploy/service.json
-	      route: {path: "/*", health: /}
+	      route: {path: "/*", health: /, port: $balancer}
 	environments:
 	  local: {target: local}
 	Y
@@ -43,6 +43,7 @@ make_source() {
 	Y
 	cat >"$s/deploy/service.json" <<-'Y'
 	{"serviceName": "svc", "cluster": "bench", "desiredCount": 1, "launchType": "FARGATE",
+	 "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
 	 "deploymentConfiguration": {"minimumHealthyPercent": 100, "maximumPercent": 200},
 	 "loadBalancers": [{"targetGroupArn": "${target_group:svc}", "containerName": "svc", "containerPort": 8080}]}
 	Y
@@ -77,11 +78,11 @@ measure() {
 
 run_is_over() { "$DOGSHORE" runs --json | jq -e '.runs[0].status == "passed"'; }
 
+balancer=$(free_port)
 make_source
 new_commit v0-
 peer_setup "$W/peer.git"
 local_cloud
-balancer=${BENCH_BALANCER_PORT:-8080}
 engine "$W/ours.git"
 note "commit to first answer: $N commits each, in turn, on $(stat -f -c %T "$W")"
 measure "$W/first" "$W/peer.git" "$P" v0- peer_deploy v0-

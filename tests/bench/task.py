@@ -76,7 +76,8 @@ def address_of(task):
 
 def measure(ecs, cluster, definition, port):
     began = time.monotonic()
-    task = ecs.call("RunTask", cluster=cluster, taskDefinition=definition, launchType="FARGATE")["tasks"][0]
+    task = ecs.call("RunTask", cluster=cluster, taskDefinition=definition, launchType="FARGATE",
+                    networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-1"]}})["tasks"][0]
     arn = task["taskArn"]
     # Asked before its interface is up, an address costs a second of ARP.
     while task["lastStatus"] != "RUNNING":
