@@ -99,9 +99,9 @@ local_cloud() { # starts one; sets AWS_* for our own calls
 	export DOGSHORE_STATE=$W/state
 	"$DOGSHORE" local up --detach --endpoint 127.0.0.1:0 >>"$W/log" 2>&1 || { tail -n 20 "$W/log" >&2; return 1; }
 	local keys=$DOGSHORE_STATE/local/credentials.json
-	AWS_ENDPOINT_URL=$(jq -r .endpoint "$keys") AWS_REGION=$(jq -r .region "$keys")
+	AWS_ENDPOINT_URL=$(jq -r .endpoint "$keys") AWS_REGION=$(jq -r .region "$keys") AWS_DEFAULT_REGION=$(jq -r .region "$keys")
 	AWS_ACCESS_KEY_ID=$(jq -r .access_key_id "$keys") AWS_SECRET_ACCESS_KEY=$(jq -r .secret_access_key "$keys")
-	export AWS_ENDPOINT_URL AWS_REGION AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
+	export AWS_ENDPOINT_URL AWS_REGION AWS_DEFAULT_REGION AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
 }
 
 local_cloud_down() { "$DOGSHORE" local down; }
