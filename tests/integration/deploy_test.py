@@ -1,0 +1,252 @@
+# timeout: 600
+"""`deploy` and its relatives on the real local cloud: every verdict with its exit status and its cause."""
+import json
+import os
+import subprocess
+import threading
+from pathlib import Path
+
+import sys
+
+sys.path.insert(0, str(Path(os.environ["DOGSHORE_SOURCE"]) / "tests" / "e2e"))
+import scene  # noqa: E402
+from tap import check, check_contains, run_tests  # noqa: E402
+
+PROGRAM = r"""
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void end(int signal_number) { (void)signal_number; _exit(0); }
+
+int main(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(8080)};
+	int on = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	signal(SIGTERM, end);
+	signal(SIGPIPE, SIG_IGN);
+	puts("version " VERSION);
+	if (CRASHES) {
+		puts("cannot open /etc/app/config.json");
+		*(volatile int *)0 = 1;
+	}
+	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 64))
+		return 1;
+	for (;;) {
+		char request[4096], answer[256];
+		int client = accept(listener, NULL, NULL);
+		ssize_t size = client < 0 ? 0 : read(client, request, sizeof(request));
+
+		snprintf(answer, sizeof(answer), "HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
+			STATUS, strlen(VERSION), VERSION);
+		if (size > 0 && write(client, answer, strlen(answer)) < 0)
+			puts("a client went away");
+		close(client);
+	}
+}
+"""
+VERSIONS = {  # name: crashes at start, status it answers with
+    "one": (0, "200 OK"),
+    "two": (0, "200 OK"),
+    "crash": (1, "200 OK"),
+    "sick": (0, "500 No"),
+}
+TASK = {
+    "family": "app", "networkMode": "awsvpc", "cpu": "256", "memory": "512",
+    "containerDefinitions": [{
+        "name": "app", "image": "${image}", "portMappings": [{"containerPort": 8080}],
+        "environment": [{"name": "GREETING", "value": "${env:GREETING}"}],
+        "logConfiguration": {"logDriver": "awslogs", "options": {
+            "awslogs-group": "/demo/app", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "app"}}}],
+}
+SERVICE = {"desiredCount": 2, "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-local"]}}}
+
+scene.need_root()
+stage = scene.Scene()
+images = {}
+
+
+def write(path, value):
+    file = stage.repository / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(value if isinstance(value, str) else json.dumps(value, indent=2))
+
+
+def ready():
+    stage.repository.mkdir()
+    stage.environment["GREETING"] = "hello"
+    write("dogshore.yml", f"""
+app: demo
+services:
+  app:
+    path: app
+    image: {{binary: app}}
+    deploy:
+      task: deploy/task.json
+      service: deploy/service.json
+      route: {{path: "/*", health: /health, port: {stage.port}}}
+environments:
+  local: {{target: local}}
+""")
+    write("app/deploy/task.json", TASK)
+    write("app/deploy/service.json", SERVICE)
+    write("app/buildspec.yml", "version: 0.2\n")
+    stage.start_cloud()
+    for name, (crashes, status) in VERSIONS.items():
+        program = stage.folder / name
+        subprocess.run(["gcc", "-x", "c", "-", "-o", program, f'-DVERSION="{name}"', f"-DCRASHES={crashes}",
+                        f'-DSTATUS="{status}"'], input=PROGRAM, text=True, check=True)
+        layout = f"{stage.folder}/layout:{name}"
+        stage.dogshore("image", "build", "--binary", str(program), "--port", "8080", "--output", layout, expect=0)
+        pushed = stage.dogshore("image", "push", layout, f"{stage.endpoint_address}/demo/app:{name}",
+                                "--create-repository", expect=0)
+        images[name] = f"{stage.endpoint_address}/demo/app@{pushed.document['digest']}"
+
+
+def deploy(image, *flags):
+    return stage.dogshore("deploy", "app", "--env", "local", "--image", images.get(image, image), *flags)
+
+
+def serves():
+    """What the balancer answers: it is one program or the other, never anything else."""
+    return stage.get("/")[1].strip()
+
+
+def first_line(result):
+    return result.said[result.said.index("error: "):].splitlines()[0]
+
+
+def a_bad_first_version_is_a_failure():
+    result = deploy("crash")
+    check("exit status of a first version that crashes", result.status, 1)
+    check("verdict", result.document["verdict"], "failed")
+    check_contains("the first line names the cause", first_line(result),
+                   "app: container app exited with 139 (SIGSEGV)")
+    check_contains("with the last line of the log", first_line(result), "cannot open /etc/app/config.json")
+
+
+def a_good_version_is_deployed():
+    result = deploy("one")
+    check("exit status", result.status, 0)
+    check("verdict", result.document["verdict"], "deployed")
+    check("the cause is null", result.document["cause"], None)
+    check("both tasks run it", len(result.document["tasks"]), 2)
+    check("it serves", serves(), "one")
+
+
+def the_same_again_changes_nothing():
+    before = stage.aws("ecs", "list-task-definitions")["taskDefinitionArns"]
+    result = deploy("one")
+    check("exit status", result.status, 0)
+    check("nothing changed", result.document["changed"], False)
+    check("nothing was registered", stage.aws("ecs", "list-task-definitions")["taskDefinitionArns"], before)
+
+
+def bad_versions_are_rolled_back():
+    for strategy in ("rolling", "blue_green"):
+        with stage.load("/") as load:
+            result = deploy("crash", "--strategy", strategy)
+        check(f"{strategy}: exit status", result.status, 4)
+        check(f"{strategy}: verdict", result.document["verdict"], "rolled_back")
+        check_contains(f"{strategy}: cause", result.document["cause"], "exited with 139 (SIGSEGV)")
+        check(f"{strategy}: the log is kept",
+              any("cannot open /etc/app/config.json" in line for task in result.document["tasks"]
+                  for line in task.get("log", [])))
+        check(f"{strategy}: the old version never stopped answering", load.failed, [])
+        check(f"{strategy}: it still serves", serves(), "one")
+
+
+def a_missing_image_ends_it_early():
+    result = deploy(f"{stage.endpoint_address}/demo/app@sha256:{'1' * 64}")
+    check("exit status", result.status, 4)
+    check_contains("cause", result.document["cause"], "CannotPullContainerError")
+    check("the old version serves", serves(), "one")
+
+
+def one_that_never_gets_healthy_times_out():
+    result = deploy("sick", "--timeout", "3s")
+    check("exit status", result.status in (4, 6))
+    check("verdict", result.document["verdict"] in ("timed_out", "rolled_back"))
+    check("the old version serves", serves(), "one")
+
+
+def a_newer_deployment_supersedes():
+    results = []
+    first = threading.Thread(target=lambda: results.append(deploy("sick", "--timeout", "60s")))
+    before = set(stage.tasks("app", "demo"))
+    first.start()
+    scene.wait_until("its tasks", lambda: set(stage.tasks("app", "demo")) - before)
+    second = deploy("two")
+    first.join()
+    check("the newer one", second.status, 0)
+    check("exit status of the older one", results[0].status, 5)
+    check("its verdict", results[0].document["verdict"], "superseded")
+    check("the newer one serves", serves(), "two")
+
+
+def rollback_wait_status_and_logs():
+    back = stage.dogshore("rollback", "app", "--env", "local")
+    check("rollback: exit status", back.status, 0)
+    check("the version before serves", serves(), "one")
+    check("wait judges the last deployment", stage.dogshore("wait", "app").document["verdict"], "deployed")
+    status = stage.dogshore("status", "app").document
+    check("status shows the image", status["images"], [images["one"]])
+    check("and two running tasks", [task["status"] for task in status["tasks"]], ["RUNNING"] * 2)
+    lines = stage.dogshore("logs", "app", "--task", status["tasks"][0]["task"]).document["lines"]
+    check("logs of one task", [line["message"] for line in lines], ["version one"])
+
+
+def wrong_files_and_keys_change_nothing():
+    cases = [
+        ("an unresolved placeholder", {"GREETING": None}, [], 2, "${env:GREETING}"),
+        ("a tag is no digest", {}, ["--image", f"{stage.endpoint_address}/demo/app:one"], 2, "digest"),
+        ("an unknown environment", {}, ["--env", "locl"], 2, "local"),
+    ]
+    for what, changes, flags, expected, piece in cases:
+        kept = dict(stage.environment)
+        for name, value in changes.items():
+            stage.environment.pop(name) if value is None else stage.environment.update({name: value})
+        result = stage.dogshore("deploy", "app", "--image", images["two"], *flags)
+        stage.environment = kept
+        check(f"{what}: exit status", result.status, expected)
+        check_contains(f"{what}: said", result.said, piece)
+    keys = stage.state / "local" / "credentials.json"
+    kept = keys.read_text()
+    keys.write_text(json.dumps(json.loads(kept) | {"secret_access_key": "wrong" * 8}))
+    result = stage.dogshore("deploy", "app", "--image", images["two"])
+    keys.write_text(kept)
+    check("a wrong secret: exit status", result.status, 3)
+    check_contains("a wrong secret: said", result.said, "InvalidSignatureException")
+    check("the secret is not told", "wrongwrong" in result.said + result.text, False)
+    check("the old version serves", serves(), "one")
+
+
+def a_dead_endpoint_is_told():
+    stage.kill_endpoint()
+    result = stage.dogshore("status", "app")
+    check("exit status", result.status, 3)
+    check_contains("said", result.said, stage.endpoint_address)
+    check("the service goes on", serves(), "one")
+    stage.start_cloud()
+
+
+run_tests(
+    a_bad_first_version_is_a_failure,
+    a_good_version_is_deployed,
+    the_same_again_changes_nothing,
+    bad_versions_are_rolled_back,
+    a_missing_image_ends_it_early,
+    one_that_never_gets_healthy_times_out,
+    a_newer_deployment_supersedes,
+    rollback_wait_status_and_logs,
+    wrong_files_and_keys_change_nothing,
+    a_dead_endpoint_is_told,
+    ready=ready,
+    tidy=stage.stop_cloud,
+)
