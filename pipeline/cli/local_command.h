@@ -11,6 +11,10 @@
  * absolute. */
 char *local_state(const struct command_context *context, const char *flag) must_use;
 
+/* As cloud_find(), and if one is running, it answers: one that was just killed, or is just starting,
+ * is waited for. ERROR_TIMED_OUT when it does neither end nor answer. */
+bool local_find(const char *state, struct cloud_found *out_found, struct error *err) must_use;
+
 /* "127.0.0.1:4566" -> host and port; ERROR_USAGE for anything else. */
 bool local_endpoint(const char *text, char **out_host, int *out_port, struct error *err) must_use;
 

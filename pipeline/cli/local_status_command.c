@@ -122,7 +122,7 @@ static bool run(struct command_context *context, struct error *err)
 	scoped(json_free) struct json *services = json_array_new();
 	scoped(aws_free) struct aws *aws = NULL;
 
-	if (!cloud_find(state, &found, err))
+	if (!local_find(state, &found, err))
 		return false;
 	if (found.running &&
 		(!connect(found.credentials, &aws, err) || !list_all(aws, services, err)))

@@ -163,31 +163,6 @@ static bool start_detached(const char *state, struct error *err)
 	       error_while(err, "bringing the local cloud up in the background");
 }
 
-enum { SETTLE_MS = 10, SETTLE_LIMIT_MS = 10000 };
-
-/* Is there one that answers? One that was just killed, or is just starting, holds the lock without
- * answering: which of both it is shows in a moment. */
-static bool find_settled(const char *state, struct cloud_found *out_found, struct error *err)
-{
-	int64_t end_ms = clock_elapsed(&system_clock) + SETTLE_LIMIT_MS;
-
-	while (cloud_find(state, out_found, err)) {
-		if (!out_found->running || cloud_answers(out_found))
-			return true;
-		pid_t pid = out_found->pid;
-
-		cloud_found_free(out_found);
-		if (clock_elapsed(&system_clock) >= end_ms) {
-			error_raise(err, ERROR_TIMED_OUT,
-				"the local cloud in %s is running but does not answer", state);
-			return error_next(err, "kill -9 %d, then try again: nothing is lost",
-				(int)pid);
-		}
-		clock_sleep(&system_clock, SETTLE_MS);
-	}
-	return false;
-}
-
 static bool run(struct command_context *context, struct error *err)
 {
 	scoped(text_free) char *state = local_state(context, given.state);
@@ -196,7 +171,7 @@ static bool run(struct command_context *context, struct error *err)
 	struct cloud_options cloud = {.state = state};
 
 	if (!local_endpoint(given.endpoint, &host, &cloud.port, err) ||
-		!find_settled(state, &found, err))
+		!local_find(state, &found, err))
 		return false;
 	cloud.host = host;
 	if (!given.detach)
