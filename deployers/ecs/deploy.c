@@ -229,7 +229,8 @@ bool ecs_wait(const struct deploy_place *place, int64_t timeout_ms,
 {
 	scoped(deployment_free) struct deployment deployment = {.place = place,
 		.result = out_result,
-		.timeout_ms = timeout_ms};
+		.timeout_ms = timeout_ms,
+		.passive = true};
 
 	start(&deployment);
 	return end(&deployment, wait_for(&deployment, err), err);

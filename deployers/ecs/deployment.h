@@ -29,6 +29,7 @@ struct deployment {
 	struct diagnosis diagnosis;
 	struct strings event_ids; /* of service events that were told or are older than we */
 	bool acted;               /* the service was told to change, or may have been */
+	bool passive;             /* only looking: asks for no rollback */
 	int64_t timeout_ms;
 };
 void deployment_free(struct deployment *deployment);

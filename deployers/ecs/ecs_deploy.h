@@ -81,7 +81,8 @@ void deploy_result_free(struct deploy_result *result);
 bool ecs_deploy(const struct deploy_request *request, struct deploy_result *out_result,
 	struct error *err) must_use;
 
-/* Follows the deployment that is under way, or judges the last one. timeout_ms 0: 30 min. */
+/* Follows the deployment that is under way, or judges the last one; changes nothing, whatever it sees.
+ * timeout_ms 0: 30 min. */
 bool ecs_wait(const struct deploy_place *place, int64_t timeout_ms,
 	struct deploy_result *out_result, struct error *err) must_use;
 

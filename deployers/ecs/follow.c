@@ -432,6 +432,7 @@ bool deployment_follow(struct deployment *deployment, struct error *err)
 	follow.started_ms = clock_elapsed(clock);
 	follow.tasks_ms = follow.started_ms;
 	follow.state.deadline_ms = follow.started_ms + timeout_ms;
+	follow.state.passive = deployment->passive;
 	while (!turn(&follow, &verdict))
 		if (!pause_looking(&follow, err))
 			return false;

@@ -90,6 +90,9 @@ static enum verdict_step judge_running(struct verdict_state *state,
 {
 	if (state->because != VERDICT_NONE)
 		return wait_for_rollback(state, seen, out_verdict);
+	if (state->passive)
+		return seen->now_ms >= state->deadline_ms ? conclude(VERDICT_TIMED_OUT, out_verdict)
+							  : VERDICT_WAIT;
 	if (seen->hopeless || seen->same_crashes >= VERDICT_SAME_CRASHES)
 		return ask_rollback(state, seen, VERDICT_FAILED);
 	if (seen->now_ms >= state->deadline_ms)

@@ -53,6 +53,7 @@ enum {
 /* All-zero but for the deadline at the start. Times are of a clock that only moves forward. */
 struct verdict_state {
 	int64_t deadline_ms;
+	bool passive;                /* only looking: a rollback is for others to ask for */
 	int64_t successful_since_ms; /* 0: not yet */
 	int64_t rollback_since_ms;   /* 0: not yet */
 	enum verdict because;        /* why we asked for the rollback; NONE: we did not */

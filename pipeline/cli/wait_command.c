@@ -9,7 +9,7 @@ static int64_t timeout_ms;
 static const struct option_row rows[] = {
 	DEPLOY_FLAG_ROWS(flags),
 	{"timeout", OPTION_DURATION, &timeout_ms, "D",
-		"roll back when there is no verdict by then (default 30m)", NULL},
+		"stop looking when there is no verdict by then (default 30m)", NULL},
 };
 
 static const struct option_set options = {

@@ -129,6 +129,21 @@ TEST(a_rollback_that_does_not_end_is_unknown)
 		VERDICT_UNKNOWN);
 }
 
+TEST(who_only_looks_asks_for_nothing)
+{
+	struct verdict_state state = start();
+	struct verdict_observation seen = look(10, DEPLOYMENT_RUNNING);
+
+	state.passive = true;
+	seen.hopeless = true;
+	seen.same_crashes = 5;
+	check(&state, seen, VERDICT_WAIT, VERDICT_NONE);
+	seen.now_ms = deadline_ms;
+	check(&state, seen, VERDICT_CONCLUDE, VERDICT_TIMED_OUT);
+	seen.phase = DEPLOYMENT_ROLLED_BACK;
+	check(&state, seen, VERDICT_CONCLUDE, VERDICT_ROLLED_BACK);
+}
+
 TEST(a_newer_deployment_supersedes)
 {
 	struct verdict_state state = start();
