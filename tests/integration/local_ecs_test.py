@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tap import check, check_contains, note, run_tests, skip_all
+from tap import check, check_contains, note, run_tests, skip, skip_all
 
 SOURCE = Path(os.environ["DOGSHORE_SOURCE"])
 sys.path.insert(0, str(SOURCE / "tests" / "e2e"))
@@ -58,6 +58,39 @@ class Refused(Exception):
     pass
 
 
+MODEL = SOURCE.parent / "shared" / "aws-models" / "ecs" / "service-2.json"
+model = json.loads(MODEL.read_text()) if MODEL.exists() else None
+misshapen = set()  # what answers have that the published model has not
+KINDS = {"string": str, "timestamp": (int, float), "integer": int, "long": int, "double": (int, float), "boolean": bool}
+
+
+def compare(value, name, path):
+    shape = model["shapes"][name]
+    kind = shape["type"]
+    if kind == "structure":
+        for key, member in value.items():
+            if key in shape["members"]:
+                compare(member, shape["members"][key]["shape"], f"{path}.{key}")
+            else:
+                misshapen.add(f"{path}.{key} is not in the model")
+    elif kind == "list":
+        for member in value:
+            compare(member, shape["member"]["shape"], f"{path}[]")
+    elif kind == "map":
+        for member in value.values():
+            compare(member, shape["value"]["shape"], f"{path}{{}}")
+    elif not isinstance(value, KINDS[kind]) or (kind != "boolean" and isinstance(value, bool)):
+        misshapen.add(f"{path} is {value!r}, not a {kind}")
+    elif "enum" in shape and value not in shape["enum"]:
+        misshapen.add(f"{path} is {value!r}, none of {shape['enum']}")
+
+
+def shaped(operation, answer):
+    if model and "output" in model["operations"][operation]:
+        compare(answer, model["operations"][operation]["output"]["shape"], operation)
+    return answer
+
+
 def ecs(operation, **members):
     """One call, signed by botocore, with members that an old botocore need not know."""
     key = keys()
@@ -70,7 +103,7 @@ def ecs(operation, **members):
     sent = urllib.request.Request(request.url, request.data, dict(request.headers.items()))
     try:
         with urllib.request.urlopen(sent, timeout=20) as answer:
-            return json.load(answer)
+            return shaped(operation, json.load(answer))
     except urllib.error.HTTPError as error:
         raise Refused(json.load(error)["__type"]) from error
 
@@ -422,6 +455,34 @@ def a_port_in_use_is_an_error_that_leaves_nothing():
     dogshore("local", "reset", "--state", str(other))
 
 
+def tags_and_lists():
+    arn = service()["serviceArn"]
+    ecs("TagResource", resourceArn=arn, tags=[{"key": "team", "value": "a"}, {"key": "x", "value": "y"}])
+    ecs("UntagResource", resourceArn=arn, tagKeys=["x"])
+    check("tags", ecs("ListTagsForResource", resourceArn=arn)["tags"], [{"key": "team", "value": "a"}])
+    check("they are shown when asked for", [s.get("tags") for include in (["TAGS"], [])
+                                            for s in ecs("DescribeServices", cluster="c", services=["web"], include=include)["services"]],
+          [[{"key": "team", "value": "a"}], None])
+    check("families", "web" in ecs("ListTaskDefinitionFamilies", status="ACTIVE")["families"])
+    check("pages", len(ecs("ListTaskDefinitions", familyPrefix="web", maxResults=2)["taskDefinitionArns"]), 2)
+    check("clusters", [c["activeServicesCount"] for c in ecs("DescribeClusters", clusters=["c"])["clusters"]], [1])
+    check("services", ecs("ListServices", cluster="c")["serviceArns"], [arn])
+    check("deployments, newest first", ecs("ListServiceDeployments", cluster="c", service="web", maxResults=1)["serviceDeployments"][0]
+          ["serviceDeploymentArn"], service()["currentServiceDeployment"])
+    gone = define("short")
+    check("an active definition is not deleted", ecs("DeleteTaskDefinitions", taskDefinitions=[gone])["failures"][0]["reason"], "INVALID")
+    ecs("DeregisterTaskDefinition", taskDefinition=gone)
+    check("an inactive one runs no more", refused("RunTask", cluster="c", taskDefinition=gone), "ClientException")
+    check("and is deleted", ecs("DeleteTaskDefinitions", taskDefinitions=[gone])["taskDefinitions"][0]["status"], "DELETE_IN_PROGRESS")
+
+
+def answers_have_the_published_shapes():
+    if model is None:
+        skip("answers have the published shapes", "../shared/aws-models is not there")
+        return
+    check("answers have the published shapes", sorted(misshapen), [])
+
+
 def a_deleted_service_goes():
     ecs("DeleteService", cluster="c", service="web", force=True)
     scene.wait_until("the service's end", lambda: service()["status"] == "INACTIVE")
@@ -452,7 +513,9 @@ run_tests(
     what_cannot_start_says_why,
     a_health_check_inside_decides,
     bad_input_is_refused_as_aws_does,
+    tags_and_lists,
     down_leaves_nothing_and_up_brings_it_back,
     a_port_in_use_is_an_error_that_leaves_nothing,
     a_deleted_service_goes,
+    answers_have_the_published_shapes,
     ready=ready, tidy=tidy)
