@@ -244,7 +244,7 @@ static bool make(const struct listing *list, const struct layer_options *options
 
 	if (!layout_blob_create(layout, &blob, err))
 		return false;
-	packer_begin(packer, blob.fd, blob.temporary);
+	packer_begin(packer, blob.fd, layout->path);
 	if (!pack_all(list, options, packer, err))
 		return false;
 	if (options->cache && packer_peek(packer, &diff_id)) {

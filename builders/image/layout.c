@@ -162,23 +162,35 @@ bool layout_read_blob(const struct layout *layout, const struct digest *digest, 
 	return error_next(err, "the layout is damaged: build the image again into a new folder");
 }
 
+/* A file without a name where the file system has such, so that a kill leaves nothing behind. */
+static int open_blob(const struct layout *layout, char **out_temporary)
+{
+	scoped(text_free) char *folder = path_join(layout->path, "blobs/sha256");
+	int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
+	uint64_t random;
+
+	*out_temporary = NULL;
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+		return fd;
+	random_bytes(&random, sizeof(random));
+	*out_temporary = memory_format("%s/.new-%016llx", folder, (unsigned long long)random);
+	return open(*out_temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+}
+
 bool layout_blob_create(const struct layout *layout, struct layout_blob *out_blob,
 	struct error *err)
 {
-	uint64_t random;
+	struct layout_blob blob = {0};
 
-	random_bytes(&random, sizeof(random));
-	struct layout_blob blob = {.temporary = memory_format("%s/blobs/sha256/.new-%016llx",
-					   layout->path, (unsigned long long)random)};
-	blob.fd = open(blob.temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	blob.fd = open_blob(layout, &blob.temporary);
 	if (blob.fd < 0) {
-		error_raise_errno(err, "create \"%s\"", blob.temporary);
+		error_raise_errno(err, "create a blob in \"%s\"", layout->path);
 		text_free(&blob.temporary);
 		return false;
 	}
 	/* Whatever the umask: a layout is read by other users' tools. */
 	if (fchmod(blob.fd, 0644) < 0) {
-		error_raise_errno(err, "set the mode of \"%s\"", blob.temporary);
+		error_raise_errno(err, "set the mode of a blob in \"%s\"", layout->path);
 		layout_blob_discard(&blob);
 		return false;
 	}
@@ -186,13 +198,37 @@ bool layout_blob_create(const struct layout *layout, struct layout_blob *out_blo
 	return true;
 }
 
+/* Gives a file without a name its name. Another process may have put the same blob there. */
+static bool link_blob(int fd, const char *path, struct error *err)
+{
+	char self[64];
+	struct stat ours, theirs;
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	for (int tries = 0; tries < 10; tries++) {
+		if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+			return true;
+		if (errno != EEXIST)
+			break;
+		if (fstat(fd, &ours) == 0 && stat(path, &theirs) == 0 &&
+			ours.st_size == theirs.st_size)
+			return true;
+		unlink(path); /* a damaged one */
+	}
+	return error_raise_errno(err, "name the blob \"%s\"", path);
+}
+
 bool layout_blob_commit(const struct layout *layout, struct layout_blob *blob,
 	const struct digest *digest, struct error *err)
 {
 	scoped(text_free) char *path = layout_blob_path(layout, digest);
 
-	if (rename(blob->temporary, path) < 0)
+	if (!blob->temporary) {
+		if (!link_blob(blob->fd, path, err))
+			return false;
+	} else if (rename(blob->temporary, path) < 0) {
 		return error_raise_errno(err, "rename \"%s\" to \"%s\"", blob->temporary, path);
+	}
 	text_free(&blob->temporary);
 	layout_blob_discard(blob);
 	return true;

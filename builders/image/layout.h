@@ -51,7 +51,7 @@ bool layout_read_blob(const struct layout *layout, const struct digest *digest, 
 /* A blob of unknown digest: write to file.fd, then name it. discard undoes an uncommitted one. */
 struct layout_blob {
 	int fd;
-	char *temporary; /* owned */
+	char *temporary; /* owned; NULL while the file has no name */
 };
 bool layout_blob_create(const struct layout *layout, struct layout_blob *out_blob,
 	struct error *err) must_use;

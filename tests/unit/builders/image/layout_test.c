@@ -119,6 +119,18 @@ TEST(an_uncommitted_blob_leaves_nothing)
 	scoped(text_free) char *blobs = path_join(path, "blobs/sha256");
 	REQUIRE_OK(folder_list(blobs, &names, &err));
 	CHECK_INT(names.count, 0);
+
+	/* one that is there already, whole or damaged, does not stand in the way */
+	struct digest digest = digest_of("blob", 4);
+	scoped(text_free) char *name = layout_blob_path(&layout, &digest);
+	for (int i = 0; i < 3; i++) {
+		REQUIRE_OK(layout_blob_create(&layout, &blob, &err));
+		CHECK(write(blob.fd, "blob", 4) == 4);
+		REQUIRE_OK(layout_blob_commit(&layout, &blob, &digest, &err));
+		CHECK(layout_has_blob(&layout, &digest, 4));
+		if (i == 1)
+			CHECK(truncate(name, 2) == 0);
+	}
 }
 
 /* Eight processes put twenty tags each; all must be there. */
