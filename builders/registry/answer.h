@@ -47,6 +47,9 @@ void refusal_parse(struct str body, struct refusal *out_refusal);
 bool location_resolve(const char *base_url, const char *location, const char *digest,
 	char **out_url, struct error *err) must_use;
 
+/* For "%.*s" in errors and traces: a URL without its query, which may hold a signature. */
+#define url_shown(url) (int)strcspn(url, "?"), (url)
+
 /* Do both URLs have the same scheme, host and port? Credentials go nowhere else. */
 bool url_same_origin(const char *a, const char *b);
 

@@ -39,8 +39,8 @@ static bool check_said_digest(const struct exchange *x, const struct digest *rea
 	if (!text || !digest_parse(str_trim(str_of(text)), &said) || digest_equal(&said, real))
 		return true;
 	digest_to_text(real, got);
-	error_raise(err, ERROR_PROTOCOL, "%s %s: the registry says the digest is %s, it is %s",
-		x->method, x->url, text, got);
+	error_raise(err, ERROR_PROTOCOL, "%s %.*s: the registry says the digest is %s, it is %s",
+		x->method, url_shown(x->url), text, got);
 	return error_next(err,
 		"the registry or a proxy before it changes content; do not trust it");
 }
@@ -174,7 +174,7 @@ static bool begun(struct session *session, struct upload *upload, const struct e
 		digest_to_text(&upload->digest, digest);
 		if (!location_resolve(x->url, http_response_header(&x->response, "Location"),
 			    digest, &url, err))
-			return error_while(err, "beginning an upload to %s", x->url);
+			return error_while(err, "beginning an upload to %.*s", url_shown(x->url));
 		text_free(&upload->url);
 		upload->url = url;
 		return true;

@@ -295,7 +295,7 @@ static enum step judge(struct session *session, struct exchange *x, int generati
 			.random = random_fraction()});
 	if (!verdict.again)
 		return STEP_SETTLED;
-	log_trace("registry", "%s %s: status %d, again in %lld ms", x->method, x->url,
+	log_trace("registry", "%s %.*s: status %d, again in %lld ms", x->method, url_shown(x->url),
 		x->response.status, (long long)verdict.wait_ms);
 	session->counts.retries++;
 	if (verdict.wait_ms > *wait_ms)
@@ -384,14 +384,15 @@ bool session_refuse(struct session *session, const struct exchange *exchange, co
 	int status = exchange->response.status;
 
 	if (exchange->response.error.kind) {
-		error_raise(err, exchange->response.error.kind, "%s %s: %s", exchange->method,
-			exchange->url, exchange->response.error.message);
+		error_raise(err, exchange->response.error.kind, "%s",
+			exchange->response.error.message);
 		return error_next(err, "is %s reachable?", session->host);
 	}
 	refusal_parse(buf_str(&exchange->response.body), &refusal);
-	error_raise(err, error_kind_of_http(status), "%s %s answered %d, expected %s%s%s%s%s",
-		exchange->method, exchange->url, status, expected, refusal.code[0] ? "; " : "",
-		refusal.code, refusal.message[0] ? ": " : "", refusal.message);
+	error_raise(err, error_kind_of_http(status), "%s %.*s answered %d, expected %s%s%s%s%s",
+		exchange->method, url_shown(exchange->url), status, expected,
+		refusal.code[0] ? "; " : "", refusal.code, refusal.message[0] ? ": " : "",
+		refusal.message);
 	if (text_equal(refusal.code, "NAME_UNKNOWN") && session->push)
 		error_next(err, "create the repository \"%s\" first, or give --create-repository",
 			session->repository);
