@@ -60,14 +60,14 @@ static bool branch_of(struct repository *repository, const struct commit *commit
 
 /* The environment must be known before there is a run, so that a typing error leaves no trace. */
 static bool choose_environment(struct repository *repository, const struct commit *commit,
-	const char *name, char **out_environment, struct error *err)
+	const char *name, const char *state, char **out_environment, struct error *err)
 {
 	scoped(snapshot_free) struct snapshot *snapshot = NULL;
 	scoped(project_free) struct project *project = NULL;
 	const struct project_environment *environment = NULL;
 
 	if (!snapshot_open(repository, commit->id, &snapshot, err) ||
-		!plan_read_project(snapshot, &project, err) ||
+		!plan_read_project_cached(snapshot, state, &project, err) ||
 		!environment_choose(project, name, false, &environment, err))
 		return false;
 	*out_environment = memory_copy_text(environment ? environment->name : "");
@@ -75,13 +75,14 @@ static bool choose_environment(struct repository *repository, const struct commi
 }
 
 static bool start(struct executing *executing, const struct execute_options *options,
-	struct repository *repository, struct error *err)
+	struct repository *repository, const char *state, struct error *err)
 {
 	scoped(commit_free) struct commit commit = {0};
 	scoped(text_free) char *environment = NULL, *branch = NULL;
 
 	if (!repository_resolve(repository, options->rev ? options->rev : "HEAD", &commit, err) ||
-		!choose_environment(repository, &commit, options->environment, &environment, err) ||
+		!choose_environment(repository, &commit, options->environment, state, &environment,
+			err) ||
 		!branch_of(repository, &commit, &branch, err))
 		return false;
 	if (!options->force &&
@@ -147,7 +148,7 @@ static bool follow(struct command_context *context, const struct execute_options
 		.context = executing,
 	};
 	bool done = engine_new(&engine, &executing->engine, err) &&
-		    start(executing, options, repository, err) &&
+		    start(executing, options, repository, context->state, err) &&
 		    (executing->over || loop_run(executing->loop, err));
 
 	engine_free(&executing->engine);

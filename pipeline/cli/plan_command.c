@@ -67,7 +67,7 @@ static bool run(struct command_context *context, struct error *err)
 	const struct project_environment *environment = NULL;
 	const char *rev = context->words.count ? context->words.items[0] : NULL;
 
-	if (!opened_read(&opened, given.repository, rev, err) ||
+	if (!opened_read_cached(&opened, given.repository, rev, context->state, err) ||
 		!open_ledger(context->ledger, &ledger, err))
 		return false;
 	/* Comparing two commits needs no environment. */

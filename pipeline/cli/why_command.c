@@ -282,8 +282,8 @@ static bool run(struct command_context *context, struct error *err)
 	struct key_move moves[MOVES_MAX];
 	const char *name = context->words.items[0];
 
-	if (!opened_read(&telling.opened, given.repository,
-		    context->words.count > 1 ? context->words.items[1] : NULL, err))
+	if (!opened_read_cached(&telling.opened, given.repository,
+		    context->words.count > 1 ? context->words.items[1] : NULL, context->state, err))
 		return false;
 	telling.service = project_need_service(telling.opened.project, name, err);
 	if (!telling.service || !open_ledger(context->ledger, &telling.ledger, err) ||

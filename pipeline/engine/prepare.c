@@ -13,7 +13,7 @@ enum { LOCK_PATIENCE_MS = 10000, LOCK_PAUSE_MS = 5, BLOCKED_STATUS = 5 };
 static bool read_commit(struct run *run, struct error *err)
 {
 	if (!snapshot_open(run->options->repository, run->row.commit, &run->snapshot, err) ||
-		!plan_read_project(run->snapshot, &run->project, err))
+		!plan_read_project_cached(run->snapshot, run->options->state, &run->project, err))
 		return false;
 	free(run->row.app);
 	run->row.app = memory_copy_text(run->project->app);

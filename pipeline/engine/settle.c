@@ -59,7 +59,8 @@ bool settle_image(struct run *run, size_t at, struct error *err)
 		if (current && strcmp(current->deploy_key, key.text) == 0 &&
 			!is_forced(run, deploy)) {
 			scoped(text_free) char *reason =
-				memory_format("the image came out the same as the one that is deployed (%.19s)",
+				memory_format("the image came out the same as the one that is "
+					      "deployed (%.19s)",
 					service->work.image);
 
 			skip(run, push, reason);

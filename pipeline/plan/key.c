@@ -10,31 +10,54 @@
 
 void key_free(struct key *key)
 {
-	for (size_t i = 0; i < key->count; i++) {
-		free(key->parts[i].name);
-		free(key->parts[i].value);
-	}
 	free(key->parts);
+	buf_free(&key->texts);
 	*key = (struct key){0};
 }
 
-static void add(struct key *key, char *name, const char *value)
+/*
+ * Keys are made by the thousand, so one is built in two pieces of memory: texts gets
+ * "SIZE NAME\0SIZE VALUE\0…", which is both what is hashed and what the parts point into. The sizes
+ * before the content keep one part from looking like the border of another.
+ */
+static void add_text(struct key *key, const char *text, const char *more)
 {
-	key->parts = memory_resize(key->parts, (key->count + 1) * sizeof(*key->parts));
-	key->parts[key->count++] = (struct key_part){name, memory_copy_text(value)};
+	char digits[24];
+	size_t size = strlen(text) + (more ? strlen(more) + 1 : 0), at = sizeof(digits);
+
+	digits[--at] = ' ';
+	for (size_t rest = size; at > 0 && (rest || at == sizeof(digits) - 1); rest /= 10)
+		digits[--at] = (char)('0' + rest % 10);
+	buf_append(&key->texts, digits + at, sizeof(digits) - at);
+	buf_append_text(&key->texts, text);
+	if (more) {
+		buf_append_char(&key->texts, ' ');
+		buf_append_text(&key->texts, more);
+	}
+	buf_append_char(&key->texts, '\0');
 }
 
-/* Length before content: no text can look like another part's border. */
+/* The part "role name", or "role" alone. */
+static void add(struct key *key, const char *role, const char *name, const char *value)
+{
+	add_text(key, role, name);
+	add_text(key, value, NULL);
+	key->count++;
+}
+
+/* Hashes the texts; only now do they stay where they are, so the parts are found in them. */
 static void finish(struct key *key)
 {
-	scoped(buf_free) struct buf whole = {0};
+	struct digest digest = digest_of_str(buf_str(&key->texts));
+	const char *at = key->texts.data;
 
-	buf_append_text(&whole, "dogshore key 1\n");
-	for (size_t i = 0; i < key->count; i++)
-		buf_printf(&whole, "%zu %s %zu %s\n", strlen(key->parts[i].name),
-			key->parts[i].name, strlen(key->parts[i].value), key->parts[i].value);
-	struct digest digest = digest_of_str(buf_str(&whole));
+	key->parts = memory_new_array(key->count, sizeof(*key->parts));
+	for (size_t i = 0; i < key->count * 2; i++) {
+		const char *text = strchr(at, ' ') + 1;
 
+		*(i % 2 ? &key->parts[i / 2].value : &key->parts[i / 2].name) = text;
+		at = text + strlen(text) + 1;
+	}
 	digest_to_hex(&digest, key->text);
 }
 
@@ -52,7 +75,7 @@ static bool add_path(struct key *key, const char *role, const char *path, const 
 			path, snapshot_commit(snapshot));
 		return error_next(err, "\"dogshore check\" finds all such paths");
 	}
-	add(key, memory_format("%s %s", role, path), id);
+	add(key, role, path, id);
 	return true;
 }
 
@@ -81,7 +104,7 @@ static void add_settings(struct key *key, const char *name, const struct buf *se
 	char text[DIGEST_TEXT_SIZE];
 
 	digest_to_text(&digest, text);
-	add(key, memory_copy_text(name), text);
+	add(key, name, NULL, text);
 }
 
 static void add_image(struct key *key, const struct project_image *image)
@@ -127,11 +150,11 @@ bool key_of_service(const struct project_service *service, struct snapshot *snap
 	for (size_t i = 0; i < service->uses.count; i++)
 		if (!add_path(&key, "uses", service->uses.items[i], service->name, snapshot, err))
 			return false;
-	add(&key, memory_copy_text("buildspec"), service->buildspec);
+	add(&key, "buildspec", NULL, service->buildspec);
 	if (service->image.given)
 		add_image(&key, &service->image);
 	add_environment(&key, service);
-	add(&key, memory_copy_text("toolchain"), toolchain);
+	add(&key, "toolchain", NULL, toolchain);
 	finish(&key);
 	*out_key = key;
 	key = (struct key){0};
@@ -175,13 +198,13 @@ bool key_of_deployment(const struct project_service *service,
 	if (!add_path(&key, "task", task, service->name, snapshot, err) ||
 		!add_path(&key, "service", file, service->name, snapshot, err))
 		return false;
-	add(&key, memory_copy_text("image"), image);
+	add(&key, "image", NULL, image);
 	json_object_begin(&w);
 	write_route(&w, &service->deploy.route);
 	write_environment(&w, environment);
 	json_object_end(&w);
 	add_settings(&key, "settings", &settings);
-	add(&key, memory_copy_text("place"), place);
+	add(&key, "place", NULL, place);
 	finish(&key);
 	*out_key = key;
 	key = (struct key){0};
@@ -242,7 +265,7 @@ bool key_of_json(const struct json *parts, struct key *out_key, struct error *er
 		if (!name || !value)
 			return error_raise(err, ERROR_INVALID,
 				"part %zu of a key has no name or value", i + 1);
-		add(&key, memory_copy_text(name), value);
+		add(&key, name, NULL, value);
 	}
 	finish(&key);
 	*out_key = key;

@@ -14,14 +14,15 @@
 #include "pipeline/source/repository.h"
 
 struct key_part {
-	char *name;  /* owned: "path services/rooms", "uses base", "image", "toolchain" */
-	char *value; /* owned: a Git id, a digest or a short text */
+	const char *name;  /* "path services/rooms", "uses base", "image", "toolchain" */
+	const char *value; /* a Git id, a digest or a short text */
 };
 
 struct key {
 	char text[DIGEST_HEX_SIZE]; /* "" while empty */
 	struct key_part *parts;     /* owned; in the order they were added */
 	size_t count;
+	struct buf texts; /* owned: what the parts borrow */
 };
 
 void key_free(struct key *key);

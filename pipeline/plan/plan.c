@@ -1,5 +1,7 @@
 #include "pipeline/plan/plan.h"
 
+#include "base/file.h"
+#include "base/memory.h"
 #include "base/path.h"
 
 #include <stdlib.h>
@@ -36,6 +38,66 @@ bool plan_read_project(struct snapshot *snapshot, struct project **out_project, 
 	if (!project_parse(buf_str(&text), PROJECT_FILE, NULL, out_project, err))
 		return error_while(err, "reading " PROJECT_FILE " of commit %.12s",
 			snapshot_commit(snapshot));
+	return true;
+}
+
+/* Small files are parsed faster than a cache is looked up. Sixteen places are enough for the
+ * versions that branches have at one time, and can never fill a disk. */
+enum { CACHED_BYTES_LEAST = 16 * 1024, CACHE_PLACES = 16, CACHE_BYTES_MAX = 8 * 1024 * 1024 };
+
+static char *cache_path(const char *state, const char *id)
+{
+	unsigned place = 0;
+
+	for (const char *at = id; *at; at++)
+		place = place * 31 + (unsigned char)*at;
+	return memory_format("%s/projects/%u", state, place % CACHE_PLACES);
+}
+
+/* The cache holds the file's id and then the project. */
+static bool load_cached(const char *path, const char *id, struct project **out_project)
+{
+	scoped(buf_free) struct buf bytes = {0};
+	struct str rest;
+
+	if (!file_read(path, CACHE_BYTES_MAX, &bytes, NULL) || bytes.size < GIT_ID_SIZE ||
+		memcmp(bytes.data, id, GIT_ID_SIZE) != 0)
+		return false;
+	rest = (struct str){bytes.data + GIT_ID_SIZE, bytes.size - GIT_ID_SIZE};
+	return project_load(rest, out_project);
+}
+
+static void save_cached(const char *path, const char *id, const struct project *project)
+{
+	scoped(text_free) char *folder = path_parent(path);
+	scoped(buf_free) struct buf bytes = {0};
+	scoped(error_free) struct error err = {0};
+
+	buf_append(&bytes, id, GIT_ID_SIZE);
+	project_save(project, &bytes);
+	if (!folder_make(folder, 0700, &err) ||
+		!file_write(path, buf_str(&bytes), 0600, false, &err))
+		error_ignore(&err, "the next command parses again");
+}
+
+bool plan_read_project_cached(struct snapshot *snapshot, const char *state,
+	struct project **out_project, struct error *err)
+{
+	scoped(buf_free) struct buf text = {0};
+	enum entry_kind kind = ENTRY_NONE;
+	char id[GIT_ID_SIZE] = "";
+
+	if (!snapshot_find(snapshot, PROJECT_FILE, &kind, id, err))
+		return false;
+	scoped(text_free) char *path = cache_path(state, id);
+
+	if (kind != ENTRY_NONE && load_cached(path, id, out_project))
+		return true;
+	if (!plan_read_project(snapshot, out_project, err))
+		return false;
+	if (snapshot_read(snapshot, PROJECT_FILE, PROJECT_BYTES_MAX, &text, NULL) &&
+		text.size >= CACHED_BYTES_LEAST)
+		save_cached(path, id, *out_project);
 	return true;
 }
 
@@ -151,10 +213,10 @@ static bool plan_one(struct planning *planning, const struct project_service *se
 	if (!key_of_service(service, planning->snapshot, planning->toolchain, &row->key, err))
 		return false;
 	if (current) {
-		row->previous_key = memory_copy_text(current->key);
+		row->previous_key = memory_copy_text(current->same ? row->key.text : current->key);
 		row->previous_commit = memory_copy_text(current->commit);
 	}
-	if (current && strcmp(current->key, row->key.text) == 0) {
+	if (current && strcmp(row->previous_key, row->key.text) == 0) {
 		if (!check_deployment(planning, service, current, &row->reason, err))
 			return false;
 		if (row->reason) {
@@ -309,6 +371,7 @@ static bool project_at(struct snapshot *then, struct snapshot *later, const stru
 	return true;
 }
 
+/* key NULL: the one it has now */
 static void add_current(struct plan_commit *commit, const struct project_service *service,
 	const char *id, const struct key *key)
 {
@@ -316,10 +379,39 @@ static void add_current(struct plan_commit *commit, const struct project_service
 
 	strings_add(&commit->texts, service->name);
 	strings_add(&commit->texts, id);
-	strings_add(&commit->texts, key->text);
-	commit->items[commit->count++] = (struct plan_current){.service = commit->texts.items[at],
+	strings_add(&commit->texts, key ? key->text : "");
+	commit->items[commit->count++] = (struct plan_current){
+		.service = commit->texts.items[at],
 		.commit = commit->texts.items[at + 1],
-		.key = commit->texts.items[at + 2]};
+		.key = commit->texts.items[at + 2],
+		.same = !key,
+	};
+}
+
+static bool is_same_at(struct snapshot *then, struct snapshot *later, const char *path)
+{
+	enum entry_kind before = ENTRY_NONE, after = ENTRY_NONE;
+	char then_id[GIT_ID_SIZE], later_id[GIT_ID_SIZE];
+	scoped(error_free) struct error err = {0};
+
+	if (!snapshot_find(then, path, &before, then_id, &err) ||
+		!snapshot_find(later, path, &after, later_id, &err)) {
+		error_ignore(&err, "the comparison of keys will say it again");
+		return false;
+	}
+	return before != ENTRY_NONE && before == after && strcmp(then_id, later_id) == 0;
+}
+
+/* With the same settings and the same files there is no need to compute a key. */
+static bool reads_the_same(struct snapshot *then, struct snapshot *later,
+	const struct project_service *service)
+{
+	if (!is_same_at(then, later, service->path))
+		return false;
+	for (size_t i = 0; i < service->uses.count; i++)
+		if (!is_same_at(then, later, service->uses.items[i]))
+			return false;
+	return true;
 }
 
 bool plan_commit_read(struct repository *repository, const char *commit, struct snapshot *later,
@@ -342,7 +434,9 @@ bool plan_commit_read(struct repository *repository, const char *commit, struct 
 		scoped(key_free) struct key key = {0};
 		scoped(error_free) struct error wrong = {0};
 
-		if (key_of_service(service, then, toolchain, &key, &wrong))
+		if (services == project && reads_the_same(then, later, service))
+			add_current(&result, service, commit, NULL);
+		else if (key_of_service(service, then, toolchain, &key, &wrong))
 			add_current(&result, service, commit, &key);
 		else
 			error_ignore(&wrong, "what it could not build there is new here");

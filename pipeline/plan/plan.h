@@ -22,6 +22,7 @@ struct plan_current {
 	const char *service;
 	const char *commit, *key;       /* key "": unknown */
 	const char *image, *deploy_key; /* "" or NULL: it was not deployed */
+	bool same;                      /* its key is the one it has now; key need not be set */
 };
 
 /* What the caller knows; the ledger, or a list in tests. */
@@ -96,5 +97,9 @@ bool plan_service_reads(const struct project_service *service, const char *path)
 /* Reads and parses the project file of a commit. */
 bool plan_read_project(struct snapshot *snapshot, struct project **out_project, struct error *err)
 	must_use;
+/* The same, but a large file that was parsed before is taken from the state folder, where it is
+ * found by the id that Git gave it. A cache that cannot be read or written is no error. */
+bool plan_read_project_cached(struct snapshot *snapshot, const char *state,
+	struct project **out_project, struct error *err) must_use;
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "pipeline/plan/project_keys.h"
+#include "pipeline/plan/shape_cache.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -300,6 +301,24 @@ void project_free(struct project **project)
 		arena_free(&(*project)->arena);
 	free(*project);
 	*project = NULL;
+}
+
+void project_save(const struct project *project, struct buf *out)
+{
+	shape_save(&project_shape, project, out);
+}
+
+bool project_load(struct str bytes, struct project **out_project)
+{
+	scoped(project_free) struct project *project = memory_new(sizeof(*project));
+	struct str kept = {arena_copy(&project->arena, bytes.data, bytes.size), bytes.size};
+
+	if (!shape_load(&project_shape, kept, &project->arena, project))
+		return false;
+	project->file = PROJECT_FILE;
+	*out_project = project;
+	project = NULL;
+	return true;
 }
 
 const struct project_service *project_service(const struct project *project, const char *name)

@@ -149,6 +149,11 @@ bool project_read(const char *folder, struct findings *out_findings, struct proj
 	struct error *err) must_use;
 void project_free(struct project **project);
 
+/* A parsed project as bytes and back, for caches. project_load() refuses (false) what another build
+ * of dogshore saved; a loaded project has no places for findings. */
+void project_save(const struct project *project, struct buf *out);
+bool project_load(struct str bytes, struct project **out_project) must_use;
+
 /* NULL when there is none of that name. */
 const struct project_service *project_service(const struct project *project, const char *name);
 const struct project_environment *project_environment(const struct project *project,
