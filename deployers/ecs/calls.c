@@ -13,19 +13,28 @@ const char *id_number(const char *id)
 	return path_base(id);
 }
 
-static struct json *texts(const char *first)
+struct json *list_of_text(const char *text)
 {
 	struct json *list = json_array_new();
 
-	json_append(list, json_text_new(first));
+	json_append(list, json_text_new(text));
 	return list;
+}
+
+bool call_taking(const struct deploy_place *place, const char *service, const char *operation,
+	struct json *input, struct json **out_output, struct error *err)
+{
+	scoped(json_free) struct json *taken = input;
+
+	return aws_call(place->aws, service, operation, taken, out_output, NULL, err);
 }
 
 bool call_describe_service(const struct deploy_place *place, struct json **out_service,
 	struct error *err)
 {
-	scoped(json_free) struct json *input = json_object_of("cluster",
-		json_text_new(place->cluster), "services", texts(place_service(place)), NULL);
+	scoped(json_free) struct json *input =
+		json_object_of("cluster", json_text_new(place->cluster), "services",
+			list_of_text(place_service(place)), NULL);
 	scoped(json_free) struct json *output = NULL;
 	struct aws_failure failure = {0};
 	struct error why = {0};
@@ -52,7 +61,7 @@ bool call_describe_deployment(const struct deploy_place *place, const char *arn,
 	struct json **out_deployment, struct error *err)
 {
 	scoped(json_free) struct json *input =
-		json_object_of("serviceDeploymentArns", texts(arn), NULL);
+		json_object_of("serviceDeploymentArns", list_of_text(arn), NULL);
 	scoped(json_free) struct json *output = NULL;
 
 	*out_deployment = NULL;
@@ -82,7 +91,7 @@ bool call_revision_task_definition(const struct deploy_place *place, const char 
 	char **out_task_definition, struct error *err)
 {
 	scoped(json_free) struct json *input =
-		json_object_of("serviceRevisionArns", texts(revision_arn), NULL);
+		json_object_of("serviceRevisionArns", list_of_text(revision_arn), NULL);
 	scoped(json_free) struct json *output = NULL;
 
 	if (!aws_call(place->aws, "ecs", "DescribeServiceRevisions", input, &output, NULL, err))
@@ -97,7 +106,7 @@ bool call_describe_definition(const struct deploy_place *place, const char *name
 	struct json **out_answer, struct error *err)
 {
 	scoped(json_free) struct json *input = json_object_of("taskDefinition", json_text_new(name),
-		"include", texts("TAGS"), NULL);
+		"include", list_of_text("TAGS"), NULL);
 	struct aws_failure failure = {0};
 	struct error why = {0};
 
@@ -194,4 +203,14 @@ bool call_stop_deployment(const struct deploy_place *place, const char *arn, str
 	}
 	error_move(err, &why);
 	return false;
+}
+
+bool call_need_service(const struct deploy_place *place, struct json **out_service,
+	struct error *err)
+{
+	if (!call_describe_service(place, out_service, err))
+		return false;
+	return *out_service ||
+	       error_raise(err, ERROR_NOT_FOUND, "there is no service %s in the cluster %s",
+		       place_service(place), place->cluster);
 }

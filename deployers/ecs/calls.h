@@ -13,6 +13,9 @@ const char *place_service(const struct deploy_place *place);
 /* The service; NULL when there is none or it is INACTIVE; the caller's. */
 bool call_describe_service(const struct deploy_place *place, struct json **out_service,
 	struct error *err) must_use;
+/* The same, ERROR_NOT_FOUND when there is none. */
+bool call_need_service(const struct deploy_place *place, struct json **out_service,
+	struct error *err) must_use;
 /* A service deployment by ARN; NULL while it is not visible. */
 bool call_describe_deployment(const struct deploy_place *place, const char *arn,
 	struct json **out_deployment, struct error *err) must_use;
@@ -34,6 +37,12 @@ bool call_log_events(const struct deploy_place *place, const char *group, const 
 /* Tells the cloud to roll a deployment back. One that has ended meanwhile is no error. */
 bool call_stop_deployment(const struct deploy_place *place, const char *arn, struct error *err)
 	must_use;
+
+/* aws_call() that takes its input. out_output may be NULL. */
+bool call_taking(const struct deploy_place *place, const char *service, const char *operation,
+	struct json *input, struct json **out_output, struct error *err) must_use;
+/* A list of one text; the caller's. */
+struct json *list_of_text(const char *text) must_use;
 
 /* The number behind the last '/': of "ecs-svc/12" and of a revision's ARN. */
 const char *id_number(const char *id);

@@ -36,4 +36,7 @@ bool target_group_find(const struct deploy_place *place, const char *service, ch
 bool balancer_url_find(const struct deploy_place *place, int64_t port, char **out_url,
 	struct error *err) must_use;
 
+/* "created …" as an event. */
+void provision_note(const char *what, const char *name);
+
 #endif

@@ -123,6 +123,10 @@ static bool run(struct command_context *context, struct error *err)
 	if (!prepare(context, &order, &request, err) ||
 		!cancel_watch(&request.place.cancel_fd, err))
 		return false;
+	if (order.target.environment->checks.count)
+		fprintf(stderr,
+			"warning: %s has \"checks\": they are validated, but not made yet\n",
+			request.place.environment);
 	deploy_progress_start(&progress);
 	bool done = ecs_deploy(&request, &result, err);
 
