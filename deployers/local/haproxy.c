@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define PROMPT "\n> "
+
 enum {
 	OLD_MAX = 16,
 	ANSWER_LIMIT = 4 << 20,
@@ -30,6 +32,7 @@ enum {
 /* One process and our connection to its command line, in interactive mode: answers end in "> ". */
 struct generation {
 	pid_t pid;
+	int process; /* a pidfd: the number may be somebody else's after its end; 0 when all-zero */
 	int fd;      /* 0 when all-zero */
 	bool broken; /* does not answer any more */
 };
@@ -59,11 +62,44 @@ static void generation_close(struct generation *generation)
 {
 	if (generation->fd > 0)
 		close(generation->fd);
+	if (generation->process > 0)
+		close(generation->process);
 	*generation = (struct generation){0};
 }
 
-/* Reads until the prompt. False when the process is gone or does not answer in time. */
-static bool read_answer(int fd, struct buf *out)
+/* Each command of a line is answered for itself, with a prompt of its own. */
+static size_t commands_in(const char *line)
+{
+	size_t count = 1;
+
+	for (; *line; line++)
+		count += *line == ';';
+	return count;
+}
+
+/* Ends a hung process so that it does not go on taking connections beside its successor. */
+static void generation_kill(const struct generation *generation)
+{
+	if (generation->process > 0)
+		syscall(SYS_pidfd_send_signal, generation->process, SIGKILL, NULL, 0);
+}
+
+static size_t prompts_in(struct str text)
+{
+	size_t count = 0;
+	const char *end = text.data + text.size, *found;
+
+	for (; text.size && (found = memmem(text.data, text.size, PROMPT, strlen(PROMPT)));
+		count++) {
+		text.data = found + strlen(PROMPT);
+		text.size = (size_t)(end - text.data);
+	}
+	return count;
+}
+
+/* Reads until the last of so many prompts, however the answers are cut into pieces on their way.
+ * False when the process is gone or does not answer in time. */
+static bool read_answer(int fd, size_t prompts, struct buf *out)
 {
 	int64_t deadline = monotonic_ms() + ANSWER_MS;
 
@@ -72,8 +108,8 @@ static bool read_answer(int fd, struct buf *out)
 		int64_t left = deadline - monotonic_ms();
 		ssize_t got;
 
-		if (str_ends_with(buf_str(out), "\n> ")) {
-			out->size -= 3;
+		if (str_ends_with(buf_str(out), PROMPT) && prompts_in(buf_str(out)) >= prompts) {
+			out->size -= strlen(PROMPT);
 			return true;
 		}
 		if (left <= 0 || out->size > ANSWER_LIMIT)
@@ -96,7 +132,10 @@ static bool ask(struct generation *generation, const char *command, struct buf *
 	buf_printf(&line, "%s\n", command);
 	generation->broken =
 		!descriptor_write_all(generation->fd, line.data, line.size, "haproxy", NULL) ||
-		!read_answer(generation->fd, out ? out : &ignored);
+		!read_answer(generation->fd, commands_in(command), out ? out : &ignored);
+	/* The watch on the connection then sees its end, and looks for a process that answers. */
+	if (generation->broken)
+		shutdown(generation->fd, SHUT_RDWR);
 	return !generation->broken;
 }
 
@@ -149,6 +188,7 @@ static bool connect_current(struct haproxy *haproxy)
 		return false;
 	}
 	generation.pid = (pid_t)number;
+	generation.process = (int)syscall(SYS_pidfd_open, generation.pid, 0);
 	haproxy->current = generation;
 	return true;
 }
@@ -158,21 +198,21 @@ static void watch_current(struct haproxy *haproxy);
 static void on_current(void *context, unsigned bits)
 {
 	struct haproxy *haproxy = context;
-	char byte;
+	struct generation former = haproxy->current;
 
 	(void)bits;
-	/* Nothing comes unasked, so readable means the end. */
-	if (recv(haproxy->current.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
-		return;
+	/* Nothing comes unasked, so readable means the end, or answers that nobody waited for. */
 	loop_remove(haproxy->loop, &haproxy->watch);
-	generation_close(&haproxy->current);
+	haproxy->current = (struct generation){0};
 	/* A connection that nothing was said on for weeks ends too. */
 	if (connect_current(haproxy)) {
 		watch_current(haproxy);
-		return;
+	} else {
+		generation_kill(&former);
+		log_write(LOG_WARNING, "haproxy has ended by itself or does not answer", NULL);
+		haproxy->lost(haproxy->context);
 	}
-	log_write(LOG_WARNING, "haproxy has ended by itself", NULL);
-	haproxy->lost(haproxy->context);
+	generation_close(&former);
 }
 
 static void watch_current(struct haproxy *haproxy)
@@ -352,18 +392,17 @@ bool haproxy_load(struct haproxy *haproxy, struct str config, struct str weights
 	return true;
 }
 
-static void end(pid_t pid)
+static void end(const struct generation *generation)
 {
-	struct pollfd wait = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+	struct pollfd wait = {.fd = generation->process, .events = POLLIN};
 
-	if (wait.fd < 0)
+	if (wait.fd <= 0)
 		return;
 	syscall(SYS_pidfd_send_signal, wait.fd, SIGTERM, NULL, 0);
 	if (poll(&wait, 1, STOP_MS) == 0) {
 		syscall(SYS_pidfd_send_signal, wait.fd, SIGKILL, NULL, 0);
 		poll(&wait, 1, STOP_MS);
 	}
-	close(wait.fd);
 }
 
 bool haproxy_stop(struct haproxy *haproxy, struct error *err)
@@ -373,12 +412,11 @@ bool haproxy_stop(struct haproxy *haproxy, struct error *err)
 	loop_remove(haproxy->loop, &haproxy->watch);
 	loop_remove(haproxy->loop, &haproxy->old_timer);
 	for (size_t i = 0; i < haproxy->old_count; i++) {
-		end(haproxy->old[i].pid);
+		end(&haproxy->old[i]);
 		generation_close(&haproxy->old[i]);
 	}
 	haproxy->old_count = 0;
-	if (haproxy->current.pid)
-		end(haproxy->current.pid);
+	end(&haproxy->current);
 	generation_close(&haproxy->current);
 	return file_remove(socket_path, err);
 }
