@@ -153,19 +153,19 @@ def time_runs_out():
     check("the work folder is gone", left_behind(), [])
 
 
-def wait_for(path, text):
+def wait_until(what, question):
     deadline = time.monotonic() + 60
-    while not path.exists() or text not in path.read_text():
+    while not question():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{path} never had {text}")
+            raise TimeoutError(f"waited in vain: {what}")
         time.sleep(0.01)
 
 
-def start_long_build(output):
+def start_long_build(output, mark):
     process = subprocess.Popen(
         [PROGRAM, "build", "rooms", "--repository", REPOSITORY, "--output", HERE / output],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
-    wait_for(HERE / output / "build.log", "\nstarted\n")
+    wait_until("the command runs", lambda: processes_of(mark))
     return process
 
 
@@ -182,9 +182,9 @@ def processes_of(mark):
 
 def signals():
     mark = f"100{os.getpid()}"
-    commit(script(f"echo started; sleep {mark}"))
+    commit(script(f"sleep {mark}"))
     for number in (signal.SIGTERM, signal.SIGINT):
-        process = start_long_build(f"signal-{number}")
+        process = start_long_build(f"signal-{number}", mark)
         process.send_signal(number)
         check(f"{number.name} ends the build with exit status 5", process.wait(timeout=60), 5)
         check("its processes are gone", processes_of(mark), [])
@@ -193,14 +193,11 @@ def signals():
 
 def killed():
     mark = f"200{os.getpid()}"
-    commit(script(f"echo started; sleep {mark}"))
-    process = start_long_build("killed")
+    commit(script(f"sleep {mark}"))
+    process = start_long_build("killed", mark)
     process.kill()
     process.wait(timeout=60)
-    deadline = time.monotonic() + 60
-    while processes_of(mark) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    check("what a killed build ran ends with it", processes_of(mark), [])
+    wait_until("what a killed build ran ends with it", lambda: not processes_of(mark))
     left = left_behind()
     check("a killed build leaves its folder", len(left), 1)
     commit(GOOD)
