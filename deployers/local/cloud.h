@@ -24,10 +24,11 @@ struct cloud {
 	int port;    /* 4566 */
 	char *gateway; /* "10.97.14.1": the bridge's address on this machine. Listeners are opened here
 	                  too, so that containers reach the balancer; NULL without a network */
-	char *account;           /* "000000000000" */
-	char *region;            /* "us-east-1" */
-	struct auth *auth;       /* auth.h: the key; there while the endpoint is open */
-	struct store *store;     /* store.h */
+	char *account;       /* "000000000000" */
+	char *region;        /* "us-east-1" */
+	int64_t settle_ms;   /* a task without any health check is healthy after so long; 0: 500 */
+	struct auth *auth;   /* auth.h: the key; there while the endpoint is open */
+	struct store *store; /* store.h */
 	struct network *network; /* network.h: bridge, addresses and network namespaces of tasks */
 	struct content *content; /* content.h: blobs and manifests of the registry */
 	struct balancer *balancer; /* balancer.h */

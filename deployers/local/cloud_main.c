@@ -60,6 +60,7 @@ static bool parts_open(struct process_parts *parts, const struct cloud_options *
 	cloud->state = memory_copy_text(options->state);
 	cloud->host = memory_copy_text(options->host);
 	cloud->port = options->port;
+	cloud->settle_ms = options->settle_ms;
 	cloud->account = memory_copy_text("000000000000");
 	cloud->region = memory_copy_text("us-east-1");
 	if (!loop_new(&cloud->loop, err) || !store_open(database, &cloud->store, err) ||

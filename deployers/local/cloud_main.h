@@ -18,7 +18,8 @@
 struct cloud_options {
 	const char *state; /* absolute */
 	const char *host;
-	int port; /* 0: any free one */
+	int port;          /* 0: any free one */
+	int64_t settle_ms; /* cloud.h */
 };
 
 /* Runs the endpoint in this process until SIGTERM or SIGINT. ready is called once, when requests are

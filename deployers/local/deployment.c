@@ -3,7 +3,11 @@
 #include "base/digest.h"
 #include "deployers/local/content.h"
 
-enum { EVENTS = 100, PERCENT = 10 /* permille in one */ };
+enum {
+	EVENTS = 100,
+	KEEP_DEPLOYMENTS = 100, /* of a service */
+	PERCENT = 10,           /* permille in one */
+};
 
 void service_event(struct ecs *ecs, struct json *service, const char *format, ...)
 {
@@ -205,6 +209,53 @@ static bool supersede(struct ecs *ecs, struct json *service, struct error *err)
 	return store_put(ecs->cloud->store, "ecs.deployment", arn, ended, err);
 }
 
+struct old_deployments {
+	const char *service;
+	struct strings arns;
+};
+
+static bool list_ended(void *context, const char *id, const struct json *deployment)
+{
+	struct old_deployments *old = context;
+
+	if (json_get(deployment, "finishedAt") &&
+		text_equal(json_get_text(deployment, "serviceArn", ""), old->service))
+		strings_add(&old->arns, id);
+	return true;
+}
+
+static bool revision_in_use(struct ecs *ecs, const struct json *service, const char *arn)
+{
+	if (text_equal(json_get_text(service, "_target", NULL), arn) ||
+		text_equal(json_get_text(service, "_completed", NULL), arn))
+		return true;
+	for (struct task *task = tasks_first(ecs->tasks); task; task = task->following)
+		if (text_equal(json_get_text(task->document, "_revision", NULL), arn))
+			return true;
+	return false;
+}
+
+/* Deployments long past go, with their revisions. */
+static bool prune(struct ecs *ecs, const struct json *service, struct error *err)
+{
+	struct store *store = ecs->cloud->store;
+	struct old_deployments old = {.service = json_get_text(service, "serviceArn", "")};
+	bool done = true;
+
+	store_each(store, "ecs.deployment", list_ended, &old);
+	for (size_t i = 0; done && i + KEEP_DEPLOYMENTS < old.arns.count; i++) {
+		scoped(text_free) char *revision = memory_copy_text(
+			json_get_text(store_get(store, "ecs.deployment", old.arns.items[i]),
+				"_target", ""));
+
+		done = store_remove(store, "ecs.deployment", old.arns.items[i], err) &&
+		       (revision_in_use(ecs, service, revision) ||
+			       store_remove(store, "ecs.revision", revision, err));
+	}
+	strings_free(&old.arns);
+	return done;
+}
+
 bool service_deploy(struct ecs *ecs, struct json *service, struct error *err)
 {
 	struct store *store = ecs->cloud->store;
@@ -222,7 +273,7 @@ bool service_deploy(struct ecs *ecs, struct json *service, struct error *err)
 	scoped(text_free) char *deployment_arn =
 		cloud_arn(ecs->cloud, "ecs", "service-deployment/%s/%s/%s", cluster, name, key);
 
-	if (!supersede(ecs, service, err) ||
+	if (!supersede(ecs, service, err) || !prune(ecs, service, err) ||
 		!store_put(store, "ecs.revision", revision_arn,
 			revision_new(ecs, service, revision_arn, id), err) ||
 		!store_put(store, "ecs.deployment", deployment_arn,

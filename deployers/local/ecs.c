@@ -67,7 +67,7 @@ bool ecs_open(struct cloud *cloud, struct ecs **out_ecs, struct error *err)
 	scoped(ecs_close) struct ecs *ecs = memory_new(sizeof(*ecs));
 
 	ecs->cloud = cloud;
-	ecs->settle_ms = SETTLE_MS;
+	ecs->settle_ms = cloud->settle_ms ? cloud->settle_ms : SETTLE_MS;
 	if (!tasks_open(cloud, task_changed, ecs, &ecs->tasks, err))
 		return error_while(err, "starting the scheduler of the local cloud");
 	*out_ecs = ecs;

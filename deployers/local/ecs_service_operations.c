@@ -251,7 +251,10 @@ bool ecs_create_service(struct cloud *cloud, const struct json *input, struct js
 	scoped(text_free) char *token =
 		memory_format("CreateService %s %s", arn, client_token ? client_token : "");
 
-	if (client_token && store_get(cloud->store, "ecs.token", token)) {
+	/* A token stands for the service it made, as long as that is there. */
+	if (client_token && store_get(cloud->store, "ecs.token", token) &&
+		text_equal(json_get_text(store_get(cloud->store, "ecs.service", arn), "status", ""),
+			"ACTIVE")) {
 		*out_output = service_output(cloud, arn, true);
 		return true;
 	}

@@ -10,6 +10,7 @@
 enum {
 	ID_DIGITS = 32,
 	KEEP_STOPPED_MS = 60 * 60 * 1000,
+	KEEP_STOPPED = 500, /* the newest: a service that cannot start must not fill memory */
 	END_PATIENCE_MS = 3000,
 	END_LIMIT_MS = 20000,
 };
@@ -147,6 +148,8 @@ static void forget(struct tasks *tasks, struct task **at)
 	scoped(text_free) char *folder = path_join(tasks->folder, task->id);
 	struct error err = {0};
 
+	for (size_t i = 0; i < task->container_count; i++)
+		runtime_clean(tasks->runtime, task->containers[i].id);
 	if (!folder_remove(folder, &err) ||
 		!store_remove(tasks->cloud->store, "ecs.task", task->arn, &err)) {
 		log_write(LOG_WARNING, "a stopped task could not be forgotten", "task", task->id,
@@ -159,17 +162,28 @@ static void forget(struct tasks *tasks, struct task **at)
 	task_free(task);
 }
 
+static int count_stopped(const struct tasks *tasks)
+{
+	int count = 0;
+
+	for (const struct task *task = tasks->first; task; task = task->following)
+		count += task->phase == TASK_STOPPED;
+	return count;
+}
+
 static void forget_due(void *context)
 {
 	struct tasks *tasks = context;
 	int64_t now_ms = clock_now(tasks->cloud->clock);
 	int64_t next_ms = 0;
+	int surplus = count_stopped(tasks) - KEEP_STOPPED;
 
 	for (struct task **at = &tasks->first; *at;) {
 		int64_t due_ms = stopped_ms(*at) + KEEP_STOPPED_MS;
 
-		if ((*at)->phase == TASK_STOPPED && due_ms <= now_ms) {
+		if ((*at)->phase == TASK_STOPPED && (due_ms <= now_ms || surplus > 0)) {
 			forget(tasks, at);
+			surplus--;
 			continue;
 		}
 		if ((*at)->phase == TASK_STOPPED && (!next_ms || due_ms < next_ms))
@@ -181,11 +195,15 @@ static void forget_due(void *context)
 
 void tasks_forget_later(struct tasks *tasks)
 {
+	/* A little surplus is dropped at once instead of one task at a time. */
+	bool full = count_stopped(tasks) > KEEP_STOPPED + KEEP_STOPPED / 10;
+	int64_t delay_ms = full ? 0 : KEEP_STOPPED_MS;
+
 	if (!tasks->forget_timer)
 		tasks->forget_timer =
-			loop_add_timer(tasks->cloud->loop, KEEP_STOPPED_MS, forget_due, tasks);
-	else
-		watch_set_delay(tasks->forget_timer, KEEP_STOPPED_MS);
+			loop_add_timer(tasks->cloud->loop, delay_ms, forget_due, tasks);
+	else if (full || count_stopped(tasks) == 1)
+		watch_set_delay(tasks->forget_timer, delay_ms);
 }
 
 /* The containers of a task from before, each with its monitor where that still lives. */

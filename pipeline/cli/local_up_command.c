@@ -14,7 +14,7 @@
 static struct {
 	const char *endpoint, *state;
 	bool detach;
-	int64_t ready_fd;
+	int64_t ready_fd, settle_ms;
 } given = {.endpoint = "127.0.0.1:4566", .ready_fd = -1};
 
 static const struct option_row rows[] = {
@@ -24,10 +24,12 @@ static const struct option_row rows[] = {
 		"the local cloud's folder (default: \"local\" in the state folder)", NULL},
 	{"detach", OPTION_SWITCH, &given.detach, NULL,
 		"go to the background; returns when the endpoint answers", NULL},
+	{"settle", OPTION_DURATION, &given.settle_ms, "DURATION",
+		"a task without health checks counts as healthy after this (default: 500ms)", NULL},
 };
 
 static const struct option_set options = {
-	.usage = "local up [--endpoint HOST:PORT] [--state DIR] [--detach]",
+	.usage = "local up [--endpoint HOST:PORT] [--state DIR] [--detach] [--settle DURATION]",
 	.about = "bring the local cloud up",
 	.rows = rows,
 	.count = countof(rows),
@@ -146,6 +148,7 @@ static bool start_detached(const char *state, struct error *err)
 	strings_printf(&argv, "--endpoint=%s", given.endpoint);
 	strings_printf(&argv, "--state=%s", state);
 	strings_printf(&argv, "--ready-fd=%d", out);
+	strings_printf(&argv, "--settle=%lldms", (long long)given.settle_ms);
 	struct process_options start = {.argv = (const char *const *)argv.items,
 		.folder = "/",
 		.stdout_fd = log_fd,
@@ -168,7 +171,7 @@ static bool run(struct command_context *context, struct error *err)
 	scoped(text_free) char *state = local_state(context, given.state);
 	scoped(text_free) char *host = NULL;
 	scoped(cloud_found_free) struct cloud_found found = {0};
-	struct cloud_options cloud = {.state = state};
+	struct cloud_options cloud = {.state = state, .settle_ms = given.settle_ms};
 
 	if (!local_endpoint(given.endpoint, &host, &cloud.port, err) ||
 		!local_find(state, &found, err))
@@ -187,6 +190,7 @@ static const struct option_row endpoint_rows[] = {
 	{"endpoint", OPTION_TEXT, &given.endpoint, "HOST:PORT", "where to listen", NULL},
 	{"state", OPTION_TEXT, &given.state, "DIR", "the local cloud's folder", NULL},
 	{"ready-fd", OPTION_INT, &given.ready_fd, "FD", "told when requests are answered", NULL},
+	{"settle", OPTION_DURATION, &given.settle_ms, "DURATION", "as for \"local up\"", NULL},
 };
 
 static const struct option_set endpoint_options = {

@@ -323,7 +323,7 @@ def a_version_that_is_never_healthy_is_rolled_back():
 
 def a_rollback_on_request_returns_the_traffic():
     arn = update(taskDefinition=made["v2"], deploymentConfiguration={"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 5})
-    scene.wait_until("the bake time", lambda: deployment(arn)["lifecycleStage"] == "BAKE_TIME")
+    scene.wait_until("the bake time", lambda: deployment(arn).get("lifecycleStage") == "BAKE_TIME")
     check("the new version serves while baking", get(), "v2")
     ecs("StopServiceDeployment", serviceDeploymentArn=arn, stopType="ROLLBACK")
     check("the verdict", ended(arn)["status"], "ROLLBACK_SUCCESSFUL")
