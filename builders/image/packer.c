@@ -11,11 +11,11 @@
 #include <zstd.h>
 
 enum {
-	BLOCK_SIZE = 512 << 10,
+	BLOCK_SIZE = 256 << 10,
 	OUT_SIZE = BLOCK_SIZE +
 		   (16 << 10), /* over what either compressor makes at worst: 2 KiB more */
 	SLOT_SIZE = BLOCK_SIZE + OUT_SIZE,
-	SLOTS = 4,
+	SLOTS = 8,
 	HELPER_LIMIT = 3,
 	ZSTD_LEVEL = 3,
 	GZIP_LEVEL = 6,
@@ -62,7 +62,7 @@ const char *packer_compressor(enum compression compression)
 			ZSTD_LEVEL, BLOCK_SIZE);
 		return zstd;
 	case COMPRESSION_GZIP:
-		return "libdeflate " LIBDEFLATE_VERSION_STRING " level 6, blocks of 524288";
+		return "libdeflate " LIBDEFLATE_VERSION_STRING " level 6, blocks of 262144";
 	case COMPRESSION_NONE:
 		break;
 	}
@@ -99,7 +99,7 @@ struct packer {
 	char *memory; /* owned mapping: in and out of every slot */
 	struct slot slots[SLOTS];
 	size_t filling; /* slot being filled */
-	size_t writing; /* oldest slot that was not written yet */
+	size_t writing; /* oldest slot that was not written yet; changed under the mutex */
 	size_t waiting; /* slots submitted and not yet written; the owner's alone */
 	struct hasher *diff_hasher, *blob_hasher;
 	struct engine engine;
@@ -288,8 +288,8 @@ static void reset_slots(struct packer *packer)
 		slot->state = SLOT_EMPTY;
 		slot->in_size = 0;
 	}
-	pthread_mutex_unlock(&packer->mutex);
 	packer->filling = packer->writing = packer->waiting = 0;
+	pthread_mutex_unlock(&packer->mutex);
 }
 
 void packer_begin(struct packer *packer, int fd, const char *what)
