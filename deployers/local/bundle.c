@@ -8,6 +8,7 @@
 
 enum {
 	CPU_PERIOD_US = 100000,
+	DEFAULT_SHARES = 1024,
 	PROCESS_LIMIT = 4096,
 	STOP_TIMEOUT = 30,
 	STOP_TIMEOUT_MAX = 120,
@@ -96,7 +97,9 @@ static bool write_resources(struct json_writer *w, const struct bundle *bundle, 
 	}
 	json_key(w, "cpu");
 	json_object_begin(w);
-	json_put_int(w, "shares", cpu > 2 ? cpu : 2);
+	/* Without a share of its own a container has the task's: the least possible, as ECS gives it
+	 * beside others of its task, would starve it behind every build on this machine. */
+	json_put_int(w, "shares", cpu > 2 ? cpu : task_cpu ? task_cpu : DEFAULT_SHARES);
 	if (task_cpu) {
 		json_put_int(w, "quota", task_cpu * CPU_PERIOD_US / 1024);
 		json_put_int(w, "period", CPU_PERIOD_US);
