@@ -55,12 +55,11 @@ static void set_base(const struct build_options *options, struct strings *out)
 	if (options->sandbox) {
 		set(out, "PATH", path);
 		set(out, "HOME", "/root");
-		set(out, "USER", "root");
 	} else {
 		set(out, "PATH", ours("PATH", path));
 		set(out, "HOME", ours("HOME", "/"));
-		set(out, "USER", ours("USER", "root"));
 	}
+	set(out, "USER", ours("USER", "root"));
 	set(out, "LANG", "C.UTF-8");
 }
 
