@@ -5,8 +5,8 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "base/process.h"
+#include "deployers/local/haproxy_generation.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -14,27 +14,13 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
-
-#define PROMPT "\n> "
 
 enum {
 	OLD_MAX = 16,
-	ANSWER_LIMIT = 4 << 20,
-	ANSWER_MS = 2000,
 	START_MS = 10000,
 	STOP_MS = 5000,
 	OLD_LOOK_MS = 250,
-	LET_GO_MS = 1000,
-};
-
-/* One process and our connection to its command line, in interactive mode: answers end in "> ". */
-struct generation {
-	pid_t pid;
-	int process; /* a pidfd: the number may be somebody else's after its end; 0 when all-zero */
-	int fd;      /* 0 when all-zero */
-	bool broken; /* does not answer any more */
 };
 
 struct haproxy {
@@ -49,115 +35,6 @@ struct haproxy {
 	size_t old_count;
 	struct watch *old_timer; /* while there are old ones */
 };
-
-static int64_t monotonic_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static void generation_close(struct generation *generation)
-{
-	if (generation->fd > 0)
-		close(generation->fd);
-	if (generation->process > 0)
-		close(generation->process);
-	*generation = (struct generation){0};
-}
-
-/* Each command of a line is answered for itself, with a prompt of its own. */
-static size_t commands_in(const char *line)
-{
-	size_t count = 1;
-
-	for (; *line; line++)
-		count += *line == ';';
-	return count;
-}
-
-/* Ends a hung process so that it does not go on taking connections beside its successor. */
-static void generation_kill(const struct generation *generation)
-{
-	if (generation->process > 0)
-		syscall(SYS_pidfd_send_signal, generation->process, SIGKILL, NULL, 0);
-}
-
-static size_t prompts_in(struct str text)
-{
-	size_t count = 0;
-	const char *end = text.data + text.size, *found;
-
-	for (; text.size && (found = memmem(text.data, text.size, PROMPT, strlen(PROMPT)));
-		count++) {
-		text.data = found + strlen(PROMPT);
-		text.size = (size_t)(end - text.data);
-	}
-	return count;
-}
-
-/* Reads until the last of so many prompts, however the answers are cut into pieces on their way.
- * False when the process is gone or does not answer in time. */
-static bool read_answer(int fd, size_t prompts, struct buf *out)
-{
-	int64_t deadline = monotonic_ms() + ANSWER_MS;
-
-	for (;;) {
-		struct pollfd wait = {.fd = fd, .events = POLLIN};
-		int64_t left = deadline - monotonic_ms();
-		ssize_t got;
-
-		if (str_ends_with(buf_str(out), PROMPT) && prompts_in(buf_str(out)) >= prompts) {
-			out->size -= strlen(PROMPT);
-			return true;
-		}
-		if (left <= 0 || out->size > ANSWER_LIMIT)
-			return false;
-		if (poll(&wait, 1, (int)left) < 0 && errno != EINTR)
-			return false;
-		got = recv(fd, buf_reserve(out, 16384), 16384, MSG_DONTWAIT);
-		if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
-			return false;
-		out->size += got > 0 ? (size_t)got : 0;
-	}
-}
-
-static bool ask(struct generation *generation, const char *command, struct buf *out)
-{
-	scoped(buf_free) struct buf line = {0}, ignored = {0};
-
-	if (generation->fd <= 0 || generation->broken)
-		return false;
-	buf_printf(&line, "%s\n", command);
-	generation->broken =
-		!descriptor_write_all(generation->fd, line.data, line.size, "haproxy", NULL) ||
-		!read_answer(generation->fd, commands_in(command), out ? out : &ignored);
-	/* The watch on the connection then sees its end, and looks for a process that answers. */
-	if (generation->broken)
-		shutdown(generation->fd, SHUT_RDWR);
-	return !generation->broken;
-}
-
-/* The line "<name>: <value>" of show info. */
-static bool info(struct generation *generation, const char *name, struct buf *out)
-{
-	scoped(buf_free) struct buf answer = {0};
-	struct str rest;
-
-	if (!ask(generation, "show info", &answer))
-		return false;
-	rest = buf_str(&answer);
-	while (rest.data) {
-		struct str value = str_cut(&rest, '\n'), key = str_cut(&value, ':');
-
-		if (value.data && str_equal_text(key, name)) {
-			buf_append_str(out, str_trim(value));
-			return true;
-		}
-	}
-	return false;
-}
 
 /* A path of at most 108 bytes whatever the folder is called. */
 static int connect_socket(const struct haproxy *haproxy)
@@ -182,8 +59,8 @@ static bool connect_current(struct haproxy *haproxy)
 
 	if (generation.fd < 0)
 		return false;
-	if (!ask(&generation, "prompt", NULL) || !info(&generation, "Pid", &pid) ||
-		!str_to_int(buf_str(&pid), &number)) {
+	if (!generation_ask(&generation, "prompt", NULL) ||
+		!generation_info(&generation, "Pid", &pid) || !str_to_int(buf_str(&pid), &number)) {
 		generation_close(&generation);
 		return false;
 	}
@@ -271,7 +148,7 @@ char *haproxy_description(struct haproxy *haproxy)
 {
 	struct buf text = {0};
 
-	if (haproxy_runs(haproxy) && info(&haproxy->current, "description", &text))
+	if (haproxy_runs(haproxy) && generation_info(&haproxy->current, "description", &text))
 		return buf_take(&text);
 	buf_free(&text);
 	return NULL;
@@ -288,7 +165,7 @@ static void look_at_old(void *context)
 		scoped(buf_free) struct buf connections = {0};
 		int64_t count;
 
-		if (info(old, "CurrConns", &connections) &&
+		if (generation_info(old, "CurrConns", &connections) &&
 			str_to_int(buf_str(&connections), &count) && count > 1)
 			haproxy->old[kept++] = *old;
 		else
@@ -301,28 +178,12 @@ static void look_at_old(void *context)
 		loop_remove(haproxy->loop, &haproxy->old_timer);
 }
 
-/* Both processes have the listening sockets now; the old one lets go when it has seen its signal.
- * What is to take effect has, once no connection can reach the old one any more. */
-static void wait_until_stopping(struct generation *generation)
-{
-	int64_t deadline = monotonic_ms() + LET_GO_MS;
-
-	while (monotonic_ms() < deadline) {
-		scoped(buf_free) struct buf stopping = {0};
-
-		if (!info(generation, "Stopping", &stopping) ||
-			!text_equal(buf_text(&stopping), "0"))
-			return;
-		nanosleep(&(struct timespec){.tv_nsec = 500 * 1000}, NULL);
-	}
-}
-
 static void retire_current(struct haproxy *haproxy)
 {
 	loop_remove(haproxy->loop, &haproxy->watch);
 	if (haproxy->current.fd <= 0)
 		return;
-	wait_until_stopping(&haproxy->current);
+	generation_wait_until_stopping(&haproxy->current);
 	if (haproxy->old_count == OLD_MAX) {
 		generation_close(&haproxy->old[0]);
 		memmove(haproxy->old, haproxy->old + 1, (OLD_MAX - 1) * sizeof(*haproxy->old));
@@ -426,44 +287,20 @@ bool haproxy_command(struct haproxy *haproxy, const char *command, struct buf *o
 {
 	log_trace("balancer", "%s", command);
 	for (size_t i = 0; i < haproxy->old_count; i++)
-		(void)ask(&haproxy->old[i], command, NULL);
-	if (ask(&haproxy->current, command, out))
+		(void)generation_ask(&haproxy->old[i], command, NULL);
+	if (generation_ask(&haproxy->current, command, out))
 		return true;
 	return error_raise(err, ERROR_UNAVAILABLE, "haproxy does not answer to \"%s\"", command);
 }
 
-/* "show stat BACKEND 4 -1": a line a server; columns 2, 3 and 5 are name, queued and open. */
-static int64_t sessions_in(struct str answer, const char *server)
-{
-	while (answer.data) {
-		struct str line = str_cut(&answer, '\n');
-		int64_t queued = 0, open = 0;
-
-		str_cut(&line, ',');
-		if (!str_equal_text(str_cut(&line, ','), server))
-			continue;
-		if (!str_to_int(str_cut(&line, ','), &queued))
-			queued = 0;
-		str_cut(&line, ',');
-		if (!str_to_int(str_cut(&line, ','), &open))
-			open = 0;
-		return queued + open;
-	}
-	return 0;
-}
-
 int64_t haproxy_sessions(struct haproxy *haproxy, const char *backend, const char *server)
 {
-	scoped(text_free) char *command = memory_format("show stat %s 4 -1", backend);
 	int64_t sum = 0;
 
 	for (size_t i = 0; i <= haproxy->old_count; i++) {
 		struct generation *generation =
 			i < haproxy->old_count ? &haproxy->old[i] : &haproxy->current;
-		scoped(buf_free) struct buf answer = {0};
-
-		if (ask(generation, command, &answer))
-			sum += sessions_in(buf_str(&answer), server);
+		sum += generation_sessions(generation, backend, server);
 	}
 	return sum;
 }
