@@ -210,8 +210,6 @@ static bool write_etc(const struct bundle *bundle, struct error *err)
 	scoped(text_free) char *hostname = memory_format("%s\n", bundle->hostname);
 
 	buf_printf(&hosts, "127.0.0.1 localhost\n%s %s\n", bundle->ip, bundle->hostname);
-	for (size_t i = 0; bundle->hosts && i < bundle->hosts->count; i++)
-		buf_printf(&hosts, "%s\n", bundle->hosts->items[i]);
 	for (size_t i = 0; i < json_count(extra); i++)
 		buf_printf(&hosts, "%s %s\n", json_get_text(json_at(extra, i), "ipAddress", ""),
 			json_get_text(json_at(extra, i), "hostname", ""));

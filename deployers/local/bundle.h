@@ -20,15 +20,14 @@ struct bundle {
 	const struct json *container;       /* one of its containerDefinitions */
 	const struct json *override;        /* of RunTask for this container; may be NULL */
 	const struct task_image *image;
-	const char *folder;          /* of this container */
-	const char *volumes;         /* folder for the task's own volumes */
-	const char *shared_volumes;  /* for those that outlive tasks: scope "shared" */
-	const char *layers;          /* layers_folder(), to look up users by name */
-	const char *lower;           /* overlay's lowerdir */
-	const char *cgroup;          /* "/dogshore-1f2e3d4c/<container>" */
-	const char *ip, *hostname;   /* of the task */
-	const struct strings *hosts; /* further lines of /etc/hosts */
-	const struct strings *env;   /* what the cloud adds, "NAME=value" */
+	const char *folder;         /* of this container */
+	const char *volumes;        /* folder for the task's own volumes */
+	const char *shared_volumes; /* for those that outlive tasks: scope "shared" */
+	const char *layers;         /* layers_folder(), to look up users by name */
+	const char *lower;          /* overlay's lowerdir */
+	const char *cgroup;         /* "/dogshore-1f2e3d4c/<container>" */
+	const char *ip, *hostname;  /* of the task */
+	const struct strings *env;  /* what the cloud adds, "NAME=value" */
 };
 
 /* Writes all of it. The folder's parent exists. */

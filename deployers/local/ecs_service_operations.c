@@ -54,6 +54,33 @@ static bool check_balancer(const struct json *definition, const struct json *bal
 		"The container %s does not exist in the task definition.", name);
 }
 
+/* How traffic moves, with the limits that AWS has; absent is fine. */
+static bool check_shares(const struct json *configuration, struct refusal *refusal)
+{
+	static const struct {
+		const char *object, *member;
+		double least, most;
+	} rows[] = {
+		{"canaryConfiguration", "canaryPercent", 0.1, 100},
+		{"canaryConfiguration", "canaryBakeTimeInMinutes", 0, 1440},
+		{"linearConfiguration", "stepPercent", 3, 100},
+		{"linearConfiguration", "stepBakeTimeInMinutes", 0, 1440},
+		{NULL, "bakeTimeInMinutes", 0, 1440},
+	};
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		const struct json *object =
+			rows[i].object ? json_get(configuration, rows[i].object) : configuration;
+		const struct json *value = json_get(object, rows[i].member);
+		double number = json_real(value, rows[i].least);
+
+		if (value && (number < rows[i].least || number > rows[i].most))
+			return refuse(refusal, 400, invalid, "%s must be between %g and %g, is %g.",
+				rows[i].member, rows[i].least, rows[i].most, number);
+	}
+	return true;
+}
+
 static bool check_configuration(const struct json *configuration, struct refusal *refusal)
 {
 	const char *name = json_get_text(configuration, "strategy", NULL);
@@ -67,6 +94,8 @@ static bool check_configuration(const struct json *configuration, struct refusal
 			"The local cloud runs no lifecycle hooks yet.");
 	if (json_get_bool(json_get(configuration, "alarms"), "enable", false))
 		return refuse(refusal, 400, invalid, "The local cloud has no alarms yet.");
+	if (!check_shares(configuration, refusal))
+		return false;
 	if (least < 0 || least > 100)
 		return refuse(refusal, 400, invalid,
 			"minimumHealthyPercent must be between 0 and 100, is %lld.",

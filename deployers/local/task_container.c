@@ -48,29 +48,6 @@ static bool log_path(const struct task_container *container, char **out_path, in
 	return error_while(err, "opening log stream %s of group %s", stream, group);
 }
 
-static bool add_balancer_name(void *context, const char *id, const struct json *balancer)
-{
-	struct strings *hosts = context;
-	const char *name = json_get_text(balancer, "DNSName", NULL);
-
-	(void)id;
-	if (name)
-		strings_add(hosts, name);
-	return true;
-}
-
-/* Lines of /etc/hosts: load balancers are reached at the bridge's own address. */
-static void balancer_hosts(struct cloud *cloud, struct strings *out)
-{
-	scoped(strings_free) struct strings names = {0};
-
-	if (!cloud->gateway)
-		return;
-	store_each(cloud->store, "elbv2.load_balancer", add_balancer_name, &names);
-	for (size_t i = 0; i < names.count; i++)
-		strings_printf(out, "%s %s", cloud->gateway, names.items[i]);
-}
-
 static void cloud_environment(const struct cloud *cloud, struct strings *out)
 {
 	strings_printf(out, "AWS_REGION=%s", cloud->region);
@@ -103,7 +80,7 @@ static bool write_bundle(struct task_container *container, const char *lower, st
 {
 	struct task *task = container->task;
 	struct tasks *tasks = task->tasks;
-	scoped(strings_free) struct strings hosts = {0}, env = {0};
+	scoped(strings_free) struct strings env = {0};
 	scoped(text_free) char *hostname = host_name(task->place.ip);
 	scoped(text_free) char *task_folder = path_join(tasks->folder, task->id);
 	scoped(text_free) char *volumes = path_join(task_folder, "volumes");
@@ -111,7 +88,6 @@ static bool write_bundle(struct task_container *container, const char *lower, st
 	scoped(text_free) char *cgroup =
 		memory_format("%s/%s", runtime_cgroup(tasks->runtime), container->id);
 
-	balancer_hosts(tasks->cloud, &hosts);
 	cloud_environment(tasks->cloud, &env);
 	struct bundle bundle = {
 		.task_definition = task->definition,
@@ -126,7 +102,6 @@ static bool write_bundle(struct task_container *container, const char *lower, st
 		.cgroup = cgroup,
 		.ip = task->place.ip,
 		.hostname = hostname,
-		.hosts = &hosts,
 		.env = &env,
 	};
 

@@ -243,8 +243,8 @@ def a_service_answers_through_the_balancer():
         images["v1"].split("@")[1])
 
 
-def updates(strategy, versions, disturb=None):
-    configuration = {"strategy": strategy, "bakeTimeInMinutes": 0, "deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+def updates(strategy, versions, disturb=None, **more):
+    configuration = more | {"strategy": strategy, "bakeTimeInMinutes": 0, "deploymentCircuitBreaker": {"enable": True, "rollback": True}}
     results = []
     with scene.Load(production, ["/"]) as load:
         for version in versions:
@@ -263,6 +263,11 @@ def rolling_under_load():
 
 def blue_green_under_load():
     updates("BLUE_GREEN", ["v2", "v3", "v1"])
+
+
+def shares_of_traffic_under_load():
+    updates("CANARY", ["v2"], canaryConfiguration={"canaryPercent": 10.0, "canaryBakeTimeInMinutes": 0})
+    updates("LINEAR", ["v1"], linearConfiguration={"stepPercent": 25.0, "stepBakeTimeInMinutes": 0})
 
 
 def killed_at(delay):
@@ -410,6 +415,8 @@ def bad_input_is_refused_as_aws_does():
     check("a port that the container has not", refused(
         "CreateService", cluster="c", serviceName="x", taskDefinition=made["v1"], networkConfiguration=NETWORK,
         loadBalancers=[{"targetGroupArn": made["blue"], "containerName": "web", "containerPort": 1}]), "InvalidParameterException")
+    check("a share that is none", refused("UpdateService", cluster="c", service="web", deploymentConfiguration={
+        "strategy": "CANARY", "canaryConfiguration": {"canaryPercent": 200}}), "InvalidParameterException")
     check("a service that still has tasks", refused("DeleteService", cluster="c", service="web"), "InvalidParameterException")
     check("missing things are failures, not errors",
           ecs("DescribeServices", cluster="c", services=["none"])["failures"][0]["reason"], "MISSING")
@@ -499,6 +506,7 @@ run_tests(
     a_service_answers_through_the_balancer,
     rolling_under_load,
     blue_green_under_load,
+    shares_of_traffic_under_load,
     rolling_with_the_endpoint_killed,
     blue_green_with_the_endpoint_killed,
     a_version_that_crashes_at_start_is_rolled_back,
