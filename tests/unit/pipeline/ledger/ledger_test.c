@@ -199,7 +199,10 @@ TEST(a_corrupt_ledger_is_named_and_left_alone)
 	REQUIRE_OK(open_new(&opened, &err));
 	ledger_close(&opened.ledger);
 	const char *path = opened.url + strlen("sqlite:");
+	scoped(text_free) char *log = memory_format("%s-wal", path);
 
+	/* what is in the log would heal it */
+	REQUIRE_OK(file_remove(log, &err));
 	REQUIRE_OK(file_write(path,
 		str_literal("this is no database, and it is long enough "
 			    "to be looked at as one by anybody who tries"),
