@@ -27,10 +27,10 @@ static void add(void *context, const char *key, int64_t share)
 
 static char *shares(const char *weights)
 {
-	scoped(text_free) char *text = memory_format("{\"RuleArn\":\"" RULE_ARN
-						     "\",\"Actions\":[{\"Type\":\"forward\","
-						     "\"ForwardConfig\":{\"TargetGroups\":%s}}]}",
-		weights);
+	scoped(text_free) char *text =
+		memory_format("{\"RuleArn\":\"" RULE_ARN "\",\"Actions\":[{\"Type\":\"forward\","
+			      "\"ForwardConfig\":{\"TargetGroups\":%s}}]}",
+			weights);
 	scoped(json_free) struct json *rule = parse(text);
 	struct buf out = {0};
 
