@@ -36,6 +36,7 @@ command_exists() {
 	name=$(sed -n 's/^\.Nm dogshore \([a-z ]*\)$/\1/p' "$1" | tail -n 1)
 	[ "$(basename "$1")" = dogshore.1 ] || grep -qx "$name" <<<"$(commands)" || echo "$1 describes \"$name\", which is no command"
 }
+is_in_the_guide() { [ "$1" = docs/index.md ] || grep -q "($(basename "$1"))" docs/index.md || echo "docs/index.md does not mention it"; }
 links_lead_somewhere() {
 	local target
 	{ grep -o ']([^)#]*)' "$1" || :; } | sed 's/^](//; s/)$//' | while read -r target; do
@@ -59,6 +60,9 @@ for file in docs/man/*.1; do
 		number=$((number + 1))
 		echo "ok $number - $file lints clean # SKIP mandoc is not installed"
 	fi
+done
+for file in docs/*.md; do
+	check "$file is in the guide's index" is_in_the_guide "$file"
 done
 for file in ./*.md docs/*.md; do
 	check "links of $file lead somewhere" links_lead_somewhere "$file"
