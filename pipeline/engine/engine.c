@@ -23,6 +23,8 @@ struct engine {
 
 static const char cancel_name[] = "cancel";
 
+enum { FOLDERS_KEPT = 200 };
+
 static struct run *run_of(struct engine *engine, int64_t id)
 {
 	for (struct run *run = engine->runs; run; run = run->following)
@@ -105,6 +107,21 @@ static void start_waiting(struct engine *engine)
 			run_start(run);
 }
 
+/* Logs and artifacts of old runs go; what the ledger says of them stays. One ends, one goes. */
+static void forget_old_folder(struct engine *engine, int64_t newest)
+{
+	scoped(ledger_run_free) struct ledger_run old = {0};
+	scoped(error_free) struct error err = {0};
+	scoped(text_free) char *runs = path_join(engine->options.state, "runs");
+
+	if (newest <= FOLDERS_KEPT)
+		return;
+	if (!ledger_run_get(engine->options.ledger, newest - FOLDERS_KEPT, &old, &err) ||
+		!outcome_is_final(old.status) || !path_is_below(old.folder, runs) ||
+		!folder_remove(old.folder, &err))
+		error_ignore(&err, "space is all that is lost");
+}
+
 /* Runs that ended are freed from the loop: their own functions are still on the stack when they end. */
 static void clear_ended(void *context)
 {
@@ -118,6 +135,7 @@ static void clear_ended(void *context)
 			continue;
 		}
 		*at = run->following;
+		forget_old_folder(engine, run->row.id);
 		run_free(&run);
 	}
 	start_waiting(engine);
