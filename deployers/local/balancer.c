@@ -7,6 +7,7 @@
 #include "deployers/local/store.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
 	RESTART_MS = 100,
@@ -58,6 +59,9 @@ static struct plan plan_new(struct balancer *balancer)
 		.groups = plan.groups,
 		.address = balancer->cloud->host,
 		.gateway = balancer->cloud->gateway,
+		/* Root is needed for ports below 1024 only. */
+		.user = geteuid() == 0 ? "nobody" : NULL,
+		.group = "nogroup",
 		.servers = plan.servers,
 	};
 	for (struct target *target = balancer->targets; target; target = target->following)

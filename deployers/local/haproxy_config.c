@@ -66,6 +66,8 @@ static void write_global(const struct haproxy_view *view, struct buf *out)
 	buf_append_text(out, "# Written by the local cloud; changes are lost.\nglobal\n");
 	if (view->description)
 		buf_printf(out, "\tdescription %s\n", view->description);
+	if (view->user)
+		buf_printf(out, "\tuser %s\n\tgroup %s\n", view->user, view->group);
 	buf_append_text(out,
 		"\tstats socket unix@worker.sock mode 600 level admin expose-fd listeners\n"
 		"\tstats timeout 20d\n"

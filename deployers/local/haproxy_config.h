@@ -26,7 +26,8 @@ struct haproxy_server {
 /* Arrays of documents in the API's shape. */
 struct haproxy_view {
 	const struct json *listeners, *rules, *groups;
-	const char *address, *gateway;        /* where listeners open; gateway may be NULL */
+	const char *address, *gateway; /* where listeners open; gateway may be NULL */
+	const char *user, *group;      /* whom HAProxy becomes then; user NULL: nobody else */
 	const struct haproxy_server *servers; /* those in rotation from the start */
 	size_t server_count;
 	const char *description; /* what `show info` tells; NULL: none */
