@@ -22,6 +22,7 @@ extern const struct command local_status_command;
 extern const struct command local_up_command;
 extern const struct command logs_command;
 extern const struct command plan_command;
+extern const struct command registry_command;
 extern const struct command rerun_command;
 extern const struct command rollback_command;
 extern const struct command run_command;
@@ -54,6 +55,7 @@ const struct command *const commands[] = {
 	&local_up_command,
 	&logs_command,
 	&plan_command,
+	&registry_command,
 	&rerun_command,
 	&rollback_command,
 	&run_command,

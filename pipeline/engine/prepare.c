@@ -36,6 +36,15 @@ static bool find_site(struct run *run, struct error *err)
 	return site_of(needed ? run->environment : NULL, run->options->state, &run->site, err);
 }
 
+/* Known only to AWS, and only worth asking for when something may be pushed. */
+static bool find_registry(struct run *run, struct error *err)
+{
+	for (size_t i = 0; i < run->step_count; i++)
+		if (run->steps[i].kind == STEP_PUSH && !outcome_is_final(run->steps[i].row.status))
+			return site_find_registry(&run->site, run->options->program, err);
+	return true;
+}
+
 static bool force_matches(const struct run *run, const char *service, enum step_kind *out_kind)
 {
 	const char *slash = strchr(run->row.force, '/');
@@ -228,7 +237,7 @@ bool run_prepare(struct run *run, struct error *err)
 	free(run->row.plan);
 	run->row.plan = buf_take(&written);
 	make_schedule(run);
-	if (!skip_built(run, err))
+	if (!find_registry(run, err) || !skip_built(run, err))
 		return false;
 	run->prepared = true;
 	return true;
@@ -344,7 +353,7 @@ bool run_restore(struct run *run, struct error *err)
 	if (!read_commit(run, err) || !find_site(run, err) ||
 		!ledger_currents_find(run->options->ledger, run->row.app, run->row.environment,
 			&run->currents, err) ||
-		!restore_services(run, err) || !restore_steps(run, err))
+		!restore_services(run, err) || !restore_steps(run, err) || !find_registry(run, err))
 		return error_while(err, "taking over run %lld", (long long)run->row.id);
 	make_schedule(run);
 	run->prepared = true;

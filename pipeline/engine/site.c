@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "base/process.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,43 @@ bool site_of(const struct project_environment *environment, const char *state,
 	*out_site = site;
 	site = (struct site){0};
 	return true;
+}
+
+enum { REGISTRY_TIMEOUT_MS = 60000 };
+
+bool site_find_registry(struct site *site, const char *program, struct error *err)
+{
+	scoped(strings_free) struct strings env = {0}, none = {0};
+	scoped(process_result_free) struct process_result result = {0};
+	scoped(json_free) struct json *answer = NULL;
+	const char *argv[] = {program ? program : "/proc/self/exe", "registry", "--json", NULL};
+
+	if (site->registry)
+		return true;
+	site_environment(site, &none, &env);
+	const struct process_options options = {.argv = argv,
+		.env = (const char *const *)env.items,
+		.stderr_fd = -1,
+		.die_with_parent = true};
+
+	if (!process_run(&options, (struct str){0}, REGISTRY_TIMEOUT_MS, 0, &result, err))
+		return false;
+	if (result.timed_out)
+		return error_raise(err, ERROR_TIMED_OUT,
+			"AWS did not say whose registry it is in %d s", REGISTRY_TIMEOUT_MS / 1000);
+	if (!json_parse(buf_str(&result.output), "answer about the registry", NULL, &answer, err))
+		return false;
+	const char *registry = json_get_text(answer, "registry", NULL);
+
+	if (registry) {
+		site->registry = memory_copy_text(registry);
+		return true;
+	}
+	error_raise(err, ERROR_UNAVAILABLE, "the registry of this AWS account is not known: %s",
+		json_get_text(json_get(answer, "error"), "message", "no reason is given"));
+	return error_next(err,
+		"name it with DOGSHORE_REGISTRY=HOST, or mend the credentials: aws sts "
+		"get-caller-identity");
 }
 
 static bool has_name_of(const struct strings *list, const char *variable)

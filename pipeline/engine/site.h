@@ -9,7 +9,7 @@
 
 struct site {
 	char *identity;     /* owned: goes into the key of a deployment; no secret */
-	char *registry;     /* owned: "127.0.0.1:4566"; NULL: to be asked for (AWS) */
+	char *registry;     /* owned: "127.0.0.1:4566"; NULL: not known yet (AWS) */
 	struct strings env; /* "NAME=value" for stages, besides our own environment; has secrets */
 };
 
@@ -23,6 +23,12 @@ struct site {
 bool site_of(const struct project_environment *environment, const char *state,
 	struct site *out_site, struct error *err) must_use;
 void site_free(struct site *site);
+
+/*
+ * Makes registry known when it is not: asks AWS, by the command `dogshore registry`, whose registry
+ * ours is. Blocks for a call to AWS, once for each run that pushes something.
+ */
+bool site_find_registry(struct site *site, const char *program, struct error *err) must_use;
 
 /* Our own environment with the place's variables and extra ones ("NAME=value") put over it. */
 void site_environment(const struct site *site, const struct strings *extra,

@@ -105,6 +105,26 @@ TEST(another_cloud_gets_everything_without_a_build)
 		"two/build=skipped two/image=skipped two/push=passed two/deploy=passed");
 }
 
+TEST(images_for_aws_go_to_the_accounts_registry)
+{
+	scoped(world_free) struct world world = {.environment = "cloud"};
+	scoped(error_free) struct error err = {0};
+	scoped(buf_free) struct buf lines = {0};
+
+	unsetenv("AWS_ENDPOINT_URL");
+	unsetenv("DOGSHORE_REGISTRY");
+	REQUIRE_OK(world_start(&world, &err));
+	check_run(&world, "HEAD", NULL, ALL_PASSED);
+	scoped(text_free) char *path = path_join(world.git.folder, "lines");
+
+	REQUIRE_OK(file_read(path, 1 << 20, &lines, &err));
+	CHECK_CONTAINS(buf_text(&lines),
+		"123456789012.dkr.ecr.eu-central-1.amazonaws.com/test/one:");
+	CHECK_CONTAINS(buf_text(&lines), "--image "
+					 "123456789012.dkr.ecr.eu-central-1.amazonaws.com/test/one"
+					 "@sha256:");
+}
+
 TEST(a_failing_test_stops_its_service_before_the_image)
 {
 	scoped(world_free) struct world world = {0};
