@@ -454,6 +454,53 @@ def down_leaves_nothing_and_up_brings_it_back():
     check("the service is back", get(), "v3")
 
 
+def processes():
+    return [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and str(STATE) in command_line(p) and int(p.name) != os.getpid()]
+
+
+def after_everything_was_killed_up_brings_it_back():
+    """As after a power cut: endpoint, monitors, containers and whatever else names our folder."""
+    before = {t["taskArn"] for t in tasks()}
+    containers = [json.loads(f.read_text())["pid"] for f in (STATE / "status").iterdir()]
+    kill_endpoint()
+    for pid in processes() + containers:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    up()
+    scene.wait_until("the service to be back", lambda: get() == "v3" and service()["runningCount"] == 2)
+    check("with new tasks", before & {t["taskArn"] for t in tasks()}, set())
+
+
+def a_full_disk_refuses_and_what_runs_goes_on():
+    folder = FOLDER / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], check=True)
+    try:
+        state, place = folder / "cloud", f"127.0.0.1:{scene.free_port()}"
+        dogshore("local", "up", "--detach", "--state", str(state), "--endpoint", place)
+        global STATE
+        usual, STATE = STATE, state
+        try:
+            ecs("CreateCluster", clusterName="c")
+            fill = os.open(folder / "fill", os.O_WRONLY | os.O_CREAT)
+            try:
+                while True:
+                    os.write(fill, b"x" * 4096)
+            except OSError:
+                os.close(fill)
+            check("a full disk", refused("CreateCluster", clusterName="x" * 200), "InternalFailure")
+            check("reading goes on", ecs("ListClusters")["clusterArns"], ["arn:aws:ecs:us-east-1:000000000000:cluster/c"])
+            (folder / "fill").unlink()
+            check("with room it works again", ecs("CreateCluster", clusterName="d")["cluster"]["status"], "ACTIVE")
+        finally:
+            STATE = usual
+            dogshore("local", "reset", "--state", str(state))
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
 def a_port_in_use_is_an_error_that_leaves_nothing():
     other = FOLDER / "other"
     said = dogshore("local", "up", "--detach", "--state", str(other), "--endpoint", address, expect=None)
@@ -523,7 +570,9 @@ run_tests(
     bad_input_is_refused_as_aws_does,
     tags_and_lists,
     down_leaves_nothing_and_up_brings_it_back,
+    after_everything_was_killed_up_brings_it_back,
     a_port_in_use_is_an_error_that_leaves_nothing,
+    a_full_disk_refuses_and_what_runs_goes_on,
     a_deleted_service_goes,
     answers_have_the_published_shapes,
     ready=ready, tidy=tidy)

@@ -404,9 +404,13 @@ __attribute__((noreturn)) static void ended(int status)
 	exit(0);
 }
 
+/* Our children are the container's first process and, as subreaper, what others left to us. One loop
+ * takes them all: asking for the first process and then for any would lose it in between. */
 static void reap(void)
 {
-	int status;
+	int status, init_status = 0;
+	bool init_ended = false;
+	pid_t pid;
 
 	if (self.runtime) {
 		siginfo_t info = {0};
@@ -416,11 +420,17 @@ static void reap(void)
 			return;
 		started();
 	}
-	if (waitpid(self.init, &status, WNOHANG) == self.init)
-		ended(status);
-	/* What else was left to us as subreaper. */
-	while (waitpid(-1, &status, WNOHANG) > 0)
-		;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid != self.init)
+			continue;
+		init_ended = true;
+		init_status = status;
+	}
+	if (init_ended)
+		ended(init_status);
+	/* Not a child of ours any more: how it ended nobody knows. */
+	if (pid < 0 && errno == ECHILD)
+		ended(SIGKILL);
 }
 
 static void stop_when_wanted(void)
