@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Runs tests that print TAP and says how it went; ./test calls it.
 
     tests/run.py [--unit PRESET]... [--scripts PRESET] [--only PATTERN] [--jobs N] [--list]
@@ -83,7 +83,7 @@ def programs(preset):
 def scripts(preset):
     for kind in ("cases", "integration", "sim", "e2e"):
         for path in sorted((SOURCE / "tests" / kind).glob("*_test.*")):
-            runner = {".sh": "bash", ".py": "python3"}.get(path.suffix)
+            runner = {".sh": "bash", ".py": sys.executable}.get(path.suffix)
             if runner is None:
                 continue
             head = "\n".join(path.read_text().splitlines()[:30])
@@ -343,6 +343,7 @@ def main():
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="dogshore-test-") as scratch:
+        os.chmod(scratch, 0o711)  # a test may do something as another user
         return summary(run_all(tests, max(1, options.jobs), scratch))
 
 

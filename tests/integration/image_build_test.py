@@ -50,8 +50,8 @@ def run(*command, check=True, **more):
     return result
 
 
-def build(binary, output, *more, **options):
-    return json.loads(run(PROGRAM, "image", "build", "--binary", binary, "--output", output, "--json", *more, **options).stdout)
+def build(binary, output, *more, program=PROGRAM, **options):
+    return json.loads(run(program, "image", "build", "--binary", binary, "--output", output, "--json", *more, **options).stdout)
 
 
 def refusal(binary, *more):
@@ -85,6 +85,7 @@ def one_digest_for_two_folders_users_times_locales():
     ]
     if os.geteuid() == 0:
         surroundings.append((0o027, {"LC_ALL": "C.UTF-8"}, 65534))
+    program = PROGRAM
     for number, (mask, env, user) in enumerate(surroundings):
         folder = WORK / f"folder-{number}" / ("deep" * number)
         folder.mkdir(parents=True)
@@ -94,8 +95,9 @@ def one_digest_for_two_folders_users_times_locales():
         if user is not None:
             os.chmod(WORK, 0o755)  # so that the other user gets there at all
             os.chown(folder, user, user)
+            program = shutil.copy(PROGRAM, WORK)  # the checkout may be in somebody's home
         out = build("service", "out:1", "--file", "grüße.json:/etc/service/grüße.json", "--port", "8080",
-                    cwd=folder, umask=mask, env={**os.environ, **env, "DOGSHORE_STATE": str(folder / "state")},
+                    program=program, cwd=folder, umask=mask, env={**os.environ, **env, "DOGSHORE_STATE": str(folder / "state")},
                     **({"user": user, "group": user, "extra_groups": []} if user is not None else {}))
         digests.add(out["digest"])
     tap.check("one digest for two folders, umasks, time zones, locales and users", len(digests), 1)
@@ -234,7 +236,7 @@ def documents_satisfy_the_schemas():
 
 def ldd_finds_the_same_libraries():
     for name in ("curl", "git", "python3", "haproxy", "sqlite3", "skopeo"):
-        program = shutil.which(name)
+        program = shutil.which(name, path="/usr/sbin:/usr/bin")
         if not program:
             tap.skip(f"the closure of {name} is what ldd says", f"{name} is not installed")
             continue
@@ -252,7 +254,7 @@ def programs_run_in_nothing_but_their_image():
         return tap.skip("programs run in their images", "needs root, umoci and crun")
     jobs = {"curl": ["--version"], "sqlite3": [":memory:", "select 6*7"], "git": ["--version"], "haproxy": ["-v"]}
     for name, args in jobs.items():
-        program = shutil.which(name)
+        program = shutil.which(name, path="/usr/sbin:/usr/bin")
         if not program:
             tap.skip(f"{name} runs in its image", f"{name} is not installed")
             continue
