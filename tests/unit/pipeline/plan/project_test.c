@@ -321,6 +321,59 @@ TEST(missing_files_are_found_in_one_go)
 	CHECK_OK(folder_remove(folder, &err));
 }
 
+/* Two projects are the same when they are saved the same. */
+static void check_same(const struct project *a, const struct project *b)
+{
+	scoped(buf_free) struct buf one = {0}, two = {0};
+
+	project_save(a, &one);
+	project_save(b, &two);
+	CHECK(str_equal(buf_str(&one), buf_str(&two)));
+}
+
+TEST(a_saved_project_is_loaded_as_it_was)
+{
+	scoped(project_free) struct project *project = NULL, *loaded = NULL;
+	scoped(error_free) struct error err = {0};
+	scoped(buf_free) struct buf bytes = {0};
+
+	REQUIRE_OK(project_parse(str_of(example), PROJECT_FILE, NULL, &project, &err));
+	project_save(project, &bytes);
+	REQUIRE(project_load(buf_str(&bytes), &loaded));
+	check_same(project, loaded);
+	CHECK_TEXT(loaded->app, "booking");
+	CHECK_TEXT(loaded->services.items[1].uses.items[1], "base");
+	CHECK_TEXT(loaded->services.items[1].image.files.items[0].value, "/etc/rooms/config.json");
+	CHECK(loaded->services.items[0].image.binary == NULL);
+	CHECK_TEXT(loaded->environments.items[2].strategy.type, "blue_green");
+	CHECK_INT(loaded->environments.items[2].checks.items[0].for_ms, 30000);
+}
+
+TEST(damaged_bytes_are_refused_or_harmless)
+{
+	scoped(project_free) struct project *project = NULL;
+	scoped(error_free) struct error err = {0};
+	scoped(buf_free) struct buf bytes = {0};
+
+	REQUIRE_OK(project_parse(str_of(example), PROJECT_FILE, NULL, &project, &err));
+	project_save(project, &bytes);
+	for (size_t size = 0; size < bytes.size; size++) {
+		scoped(project_free) struct project *loaded = NULL;
+
+		CHECK(!project_load((struct str){bytes.data, size}, &loaded));
+	}
+	for (size_t at = 0; at < bytes.size; at++) {
+		scoped(project_free) struct project *loaded = NULL;
+
+		/* what it loads may be wrong, but lies within the bytes; the first eight tell whose it is */
+		bytes.data[at] = (char)(bytes.data[at] ^ 0xff);
+		bool done = project_load(buf_str(&bytes), &loaded);
+
+		CHECK(!(done && at < 8));
+		bytes.data[at] = (char)(bytes.data[at] ^ 0xff);
+	}
+}
+
 TEST(the_schema_is_json_and_knows_every_key)
 {
 	scoped(buf_free) struct buf text = {0};
