@@ -138,6 +138,12 @@ static void answer_status(struct http_exchange *exchange, const struct upload *u
 	http_answer(exchange, status, NULL, (struct str){0});
 }
 
+static void answer_busy(struct http_exchange *exchange)
+{
+	registry_fail(exchange, 409, "BLOB_UPLOAD_INVALID",
+		"another request is sending to this upload");
+}
+
 /* A chunk says where it belongs; without Content-Range it goes to the end. */
 static bool in_order(struct http_exchange *exchange, const struct upload *upload)
 {
@@ -164,8 +170,7 @@ void registry_upload_begin(struct registry_call *call, struct http_body_sink *si
 		return;
 	upload->single = single;
 	if (upload->busy)
-		registry_fail(call->exchange, 409, "BLOB_UPLOAD_INVALID",
-			"another request is sending to this upload");
+		answer_busy(call->exchange);
 	else if (upload->blob.broken)
 		registry_fail(call->exchange, 500, "BLOB_UPLOAD_INVALID",
 			"an earlier write of this upload failed; start it again");
@@ -251,19 +256,23 @@ void registry_upload_start(struct registry_call *call)
 
 void registry_upload_handle(struct registry_call *call)
 {
-	struct upload *upload = http_exchange_user(call->exchange);
+	struct upload *own = http_exchange_user(call->exchange), *upload = own ? own : find(call);
 
-	if (!upload && !(upload = find(call)))
+	if (!upload)
 		return;
-	http_exchange_set_user(call->exchange, NULL);
-	upload->busy = false;
-	upload->used_ms = clock_elapsed(call->api->cloud->clock);
-	if (text_equal(call->method, "PUT")) {
+	if (own) {
+		http_exchange_set_user(call->exchange, NULL);
+		own->busy = false;
+		own->used_ms = clock_elapsed(call->api->cloud->clock);
+	}
+	if (text_equal(call->method, "GET")) {
+		answer_status(call->exchange, upload, 204);
+	} else if (upload->busy) {
+		answer_busy(call->exchange);
+	} else if (text_equal(call->method, "PUT")) {
 		finish(call, upload);
 	} else if (text_equal(call->method, "PATCH")) {
 		answer_status(call->exchange, upload, 202);
-	} else if (text_equal(call->method, "GET")) {
-		answer_status(call->exchange, upload, 204);
 	} else {
 		upload_free(upload);
 		http_answer(call->exchange, 204, NULL, (struct str){0});

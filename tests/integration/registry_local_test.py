@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from local_cloud import Cloud, check, run_tests, test
+from local_cloud import Cloud, check, run_tests, test, wait_for
 
 cloud = Cloud()
 ecr = cloud.client("ecr")
@@ -203,22 +203,34 @@ def tags_are_listed_in_pages():
 
 
 @test
-def an_upload_that_is_cut_off_can_go_on():
+def an_upload_that_is_cut_off_can_go_on_and_nobody_interferes_before():
     content = os.urandom(1_000_000)
     location = call("POST", "/v2/app/rooms/blobs/uploads/")[1]["Location"]
     raw = socket.create_connection(("127.0.0.1", cloud.program.port))
     raw.sendall(f"PATCH {location} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {token}\r\n"
                 f"Content-Length: {len(content)}\r\n\r\n".encode() + content[:400_000])
-    raw.shutdown(socket.SHUT_WR)
-    while raw.recv(65536):
-        pass
+
+    def length():
+        """the first bytes to arrive"""
+        status, headers, _ = call("GET", location)
+        check(status == 204, status)
+        return 0 if headers["Range"] == "0-0" else int(headers["Range"].split("-")[1]) + 1
+
+    wait_for(length)
+    check(call("DELETE", location)[0] == 409, "in use")
+    check(call("PATCH", location, b"x")[0] == 409, "in use")
+    check(call("PUT", location + "?digest=" + digest_of(b"x"), b"")[0] == 409, "in use")
     raw.close()
-    status, headers, _ = call("GET", location)
-    have = int(headers["Range"].split("-")[1]) + 1
-    check(status == 204 and have <= 400_000, headers["Range"])
-    have = 0 if headers["Range"] == "0-0" else have
-    status, headers, _ = call("PATCH", location, content[have:], Content_Range=f"{have}-{len(content) - 1}")
-    check(status == 202, status)
+    chunk = {}
+
+    def goes_on():
+        """the upload to be free again"""
+        chunk["from"] = length()
+        return call("PATCH", location, content[chunk["from"]:],
+                    Content_Range=f"{chunk['from']}-{len(content) - 1}")[0] == 202
+
+    wait_for(goes_on)
+    check(0 < chunk["from"] <= 400_000, chunk)
     check(call("PUT", location + "?digest=" + digest_of(content))[0] == 201, "whole after all")
 
 
