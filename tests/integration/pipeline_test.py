@@ -5,13 +5,14 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from tap import check, check_contains, note, run_tests  # noqa: E402
+from tap import check, check_contains, note, run_tests, skip  # noqa: E402
 
 PROGRAM = os.environ["DOGSHORE"]
 HERE = Path(os.environ["TMPDIR"])
@@ -377,6 +378,56 @@ def a_signal_cancels_a_run_in_the_foreground():
     commit("quick again")
 
 
+def a_damaged_or_locked_ledger_is_named():
+    bad = HERE / "bad.db"
+    bad.write_text("this is no database, whatever it is called; it is long enough to be looked at as one\n" * 20)
+    before = bad.read_bytes()
+    process = dogshore("run", "--ledger", f"sqlite:{bad}")
+    check("damaged: exit status", process.returncode, 2)
+    check_contains("damaged: its name", process.stderr, str(bad))
+    check_contains("damaged: what next", process.stderr, "next:")
+    check("damaged: left as it was", bad.read_bytes(), before)
+    ledger = HERE / "locked.db"
+    check("a ledger of its own", dogshore("run", "--ledger", f"sqlite:{ledger}").returncode, 0)
+    other = sqlite3.connect(ledger, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    process = dogshore("run", "--ledger", f"sqlite:{ledger}")
+    other.execute("ROLLBACK")
+    other.close()
+    check("locked: exit status", process.returncode, 3)
+    check_contains("locked: what next", process.stderr, "another process is writing to it")
+    check("and afterwards it is as before", dogshore("run", "--ledger", f"sqlite:{ledger}").returncode, 0)
+
+
+def a_full_disk_leaves_nothing_half_done():
+    small = HERE / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", small], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        skip("a full disk", "mounting a small file system needs root")
+        return
+    try:
+        put("two/main.c", "int full;")
+        commit("full")
+        filler = small / "filler"
+        descriptor = os.open(filler, os.O_WRONLY | os.O_CREAT)
+        try:
+            while os.write(descriptor, b"x" * 4096):
+                pass
+        except OSError:
+            os.close(descriptor)
+        process = dogshore("run", "--state", str(small))
+        check("it could not be done", process.returncode, 3)
+        check_contains("and says why", process.stderr.lower(), "full" if "full" in process.stderr else "no space")
+        check_contains("and what next", process.stderr, "free some space")
+        filler.unlink()
+        check("with space it is done", dogshore("run", "--state", str(small)).returncode, 0)
+        runs = json.loads(dogshore("runs", "--state", str(small), "--json").stdout)["runs"]
+        check("and nothing is left open", [run["status"] for run in runs if run["status"] != "passed"], [])
+    finally:
+        subprocess.run(["umount", "-l", small], check=False)
+
+
 def completions_name_commands_and_flags():
     script = dogshore("completion", "bash").stdout
     asked = """
@@ -404,5 +455,7 @@ run_tests(
     a_remote_is_asked_at_intervals,
     two_runs_at_once_do_not_disturb_each_other,
     a_signal_cancels_a_run_in_the_foreground,
+    a_damaged_or_locked_ledger_is_named,
+    a_full_disk_leaves_nothing_half_done,
     completions_name_commands_and_flags,
     ready=ready)
