@@ -123,44 +123,90 @@ bool call_describe_definition(const struct deploy_place *place, const char *name
 	return false;
 }
 
-static bool describe_tasks(const struct deploy_place *place, const struct json *arns,
-	struct json *tasks, struct error *err)
+/* A page of tasks on its way. */
+struct page {
+	const struct deploy_place *place;
+	struct json *known; /* borrowed, may be NULL */
+	bool (*each)(void *context, const struct json *task);
+	void *context;
+};
+
+static struct json *leave_out_known(const struct page *page, const struct json *arns)
 {
+	struct json *fresh = json_array_new();
+
+	for (size_t i = 0; i < json_count(arns); i++) {
+		const char *arn = json_text(json_at(arns, i), "");
+
+		if (!json_get(page->known, arn))
+			json_append(fresh, json_copy(json_at(arns, i)));
+	}
+	return fresh;
+}
+
+static bool describe_page(const struct page *page, const struct json *arns, struct error *err)
+{
+	struct json *fresh = leave_out_known(page, arns);
 	scoped(json_free) struct json *input = json_object_of("cluster",
-		json_text_new(place->cluster), "tasks", json_copy(arns), NULL);
+		json_text_new(page->place->cluster), "tasks", fresh, NULL);
 	scoped(json_free) struct json *output = NULL;
 
-	if (json_count(arns) == 0)
+	if (json_count(fresh) == 0)
 		return true;
-	if (!aws_call(place->aws, "ecs", "DescribeTasks", input, &output, NULL, err))
+	if (!aws_call(page->place->aws, "ecs", "DescribeTasks", input, &output, NULL, err))
 		return false;
-	for (size_t i = 0; i < json_count(json_get(output, "tasks")); i++)
-		json_append(tasks, json_copy(json_at(json_get(output, "tasks"), i)));
+	for (size_t i = 0; i < json_count(json_get(output, "tasks")); i++) {
+		const struct json *task = json_at(json_get(output, "tasks"), i);
+
+		if (page->each(page->context, task) && page->known)
+			json_set_bool(page->known, json_get_text(task, "taskArn", ""), true);
+	}
 	return true;
 }
 
 /* A page of ListTasks has at most 100 ARNs, just what DescribeTasks takes. */
-bool call_tasks(const struct deploy_place *place, const char *desired_status,
-	struct json **out_tasks, struct error *err)
+static bool each_page(const struct page *page, const char *desired_status, struct error *err)
 {
-	scoped(json_free) struct json *tasks = json_array_new();
 	scoped(text_free) char *token = NULL;
 
 	do {
 		scoped(json_free) struct json *output = NULL;
 		scoped(json_free) struct json *input =
-			json_object_of("cluster", json_text_new(place->cluster), "serviceName",
-				json_text_new(place_service(place)), "desiredStatus",
-				json_text_new(desired_status), NULL);
+			json_object_of("cluster", json_text_new(page->place->cluster),
+				"serviceName", json_text_new(place_service(page->place)),
+				"desiredStatus", json_text_new(desired_status), NULL);
 
 		if (token)
 			json_set_text(input, "nextToken", token);
-		if (!aws_call(place->aws, "ecs", "ListTasks", input, &output, NULL, err) ||
-			!describe_tasks(place, json_get(output, "taskArns"), tasks, err))
+		if (!aws_call(page->place->aws, "ecs", "ListTasks", input, &output, NULL, err) ||
+			!describe_page(page, json_get(output, "taskArns"), err))
 			return false;
 		text_free(&token);
 		token = memory_copy_text(json_get_text(output, "nextToken", NULL));
 	} while (token);
+	return true;
+}
+
+bool call_new_tasks(const struct deploy_place *place, const char *desired_status,
+	struct json *known, bool (*each)(void *context, const struct json *task), void *context,
+	struct error *err)
+{
+	return each_page(&(struct page){place, known, each, context}, desired_status, err);
+}
+
+static bool append_task(void *context, const struct json *task)
+{
+	json_append(context, json_copy(task));
+	return true;
+}
+
+bool call_tasks(const struct deploy_place *place, const char *desired_status,
+	struct json **out_tasks, struct error *err)
+{
+	scoped(json_free) struct json *tasks = json_array_new();
+
+	if (!each_page(&(struct page){place, NULL, append_task, tasks}, desired_status, err))
+		return false;
 	*out_tasks = tasks;
 	tasks = NULL;
 	return true;

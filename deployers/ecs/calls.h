@@ -31,6 +31,15 @@ bool call_describe_definition(const struct deploy_place *place, const char *name
 /* Tasks of the service whose desired status is "RUNNING" or "STOPPED"; an array. */
 bool call_tasks(const struct deploy_place *place, const char *desired_status,
 	struct json **out_tasks, struct error *err) must_use;
+/*
+ * The same, one by one, and only those that were not given before: a service whose tasks keep failing
+ * has thousands of stopped ones.
+ *
+ * known  object whose members are ARNs that need not be given again; gets those that each says true to
+ */
+bool call_new_tasks(const struct deploy_place *place, const char *desired_status,
+	struct json *known, bool (*each)(void *context, const struct json *task), void *context,
+	struct error *err) must_use;
 /* The last lines of a stream, an array of {"timestamp","message"}; empty when it is not there. */
 bool call_log_events(const struct deploy_place *place, const char *group, const char *stream,
 	int64_t limit, struct json **out_events, struct error *err) must_use;

@@ -11,6 +11,7 @@ enum { TIMEOUT_MS = 30 * 60 * 1000 };
 
 static void follow_free(struct follow *follow)
 {
+	json_free(&follow->known);
 	free(follow->reason);
 	error_free(&follow->silent);
 }
@@ -154,6 +155,7 @@ bool deployment_follow(struct deployment *deployment, struct error *err)
 	scoped(follow_free) struct follow follow = {.deployment = deployment};
 	enum verdict verdict = VERDICT_NONE;
 
+	follow.known = json_object_new();
 	follow.started_ms = clock_elapsed(clock);
 	follow.tasks_ms = follow.started_ms;
 	follow.state.deadline_ms = follow.started_ms + timeout_ms;

@@ -15,6 +15,7 @@ struct follow {
 	int64_t service_ms;  /* when the service was last looked at */
 	int64_t tasks_ms;    /* when stopped tasks were last looked for */
 	int64_t failed;      /* tasks that failed, as the cloud counts */
+	struct json *known;  /* owned; ARNs of stopped tasks that were looked at */
 	char *reason;        /* owned: what the cloud says about it */
 	struct error silent; /* why the last look saw nothing; NONE: it saw */
 	bool denied;         /* service deployments may not be read: judge by deployments[] */

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+enum { STOPPED_TASKS = 10 };
+
 struct line {
 	int64_t time_ms;
 	const struct json *message; /* borrowed from the page */
@@ -102,34 +104,73 @@ static void tell_lines(const struct pages *pages, int64_t limit,
 	free(lines);
 }
 
+/* The tasks whose lines are wanted: by id, or those that run and the last ones that stopped. */
+struct chosen {
+	const char *task;   /* how its id begins; NULL: any */
+	struct json *tasks; /* owned; the last that stopped stand last */
+	size_t limit;       /* 0: none */
+};
+
+static void chosen_free(struct chosen *chosen)
+{
+	json_free(&chosen->tasks);
+}
+
+static double stopped_at(const struct json *task)
+{
+	return json_real(json_get(task, "stoppedAt"), 0);
+}
+
+/* Lets go of the one that stopped first: a failing service has thousands. */
+static void drop_oldest(struct json *tasks)
+{
+	size_t oldest = 0;
+
+	for (size_t i = 1; i < json_count(tasks); i++)
+		if (stopped_at(json_at(tasks, i)) < stopped_at(json_at(tasks, oldest)))
+			oldest = i;
+	json_remove_at(tasks, oldest);
+}
+
+static bool choose(void *context, const struct json *task)
+{
+	struct chosen *chosen = context;
+	const char *id = path_base(json_get_text(task, "taskArn", ""));
+
+	if (chosen->task && !text_starts_with(id, chosen->task))
+		return true;
+	json_append(chosen->tasks, json_copy(task));
+	if (chosen->limit && json_count(chosen->tasks) > chosen->limit)
+		drop_oldest(chosen->tasks);
+	return true;
+}
+
+static bool read_tasks(const struct deploy_place *place, const char *status, struct chosen *chosen,
+	int64_t lines, struct pages *pages, struct error *err)
+{
+	chosen->tasks = json_array_new();
+	if (!call_new_tasks(place, status, NULL, choose, chosen, err))
+		return false;
+	for (size_t i = 0; i < json_count(chosen->tasks); i++)
+		if (!read_task(place, json_at(chosen->tasks, i), lines, pages, err))
+			return false;
+	return true;
+}
+
 bool ecs_logs(const struct deploy_place *place, const char *task, int64_t lines,
 	void (*each)(void *context, const struct deploy_log_line *line), void *context,
 	struct error *err)
 {
-	static const char *const statuses[] = {"RUNNING", "STOPPED"};
 	scoped(json_free) struct json *service = NULL;
 	scoped(pages_free) struct pages pages = {0};
-	bool found = false;
+	scoped(chosen_free) struct chosen running = {.task = task},
+					  stopped = {.task = task, .limit = STOPPED_TASKS};
 
-	if (!call_need_service(place, &service, err))
+	if (!call_need_service(place, &service, err) ||
+		!read_tasks(place, "RUNNING", &running, lines, &pages, err) ||
+		!read_tasks(place, "STOPPED", &stopped, lines, &pages, err))
 		return false;
-	for (size_t s = 0; s < countof(statuses); s++) {
-		scoped(json_free) struct json *tasks = NULL;
-
-		if (!call_tasks(place, statuses[s], &tasks, err))
-			return false;
-		for (size_t i = 0; i < json_count(tasks); i++) {
-			const struct json *row = json_at(tasks, i);
-
-			if (task && !text_starts_with(path_base(json_get_text(row, "taskArn", "")),
-					    task))
-				continue;
-			found = true;
-			if (!read_task(place, row, lines, &pages, err))
-				return false;
-		}
-	}
-	if (task && !found)
+	if (task && json_count(running.tasks) + json_count(stopped.tasks) == 0)
 		return error_raise(err, ERROR_NOT_FOUND,
 			"%s has no task %s, running or just stopped", place->service, task);
 	tell_lines(&pages, lines, each, context);

@@ -214,28 +214,32 @@ static void read_log(struct deployment *deployment, const struct finding *findin
 	json_set(summary, "log", lines);
 }
 
-static void take_stopped(struct follow *follow, const struct json *task)
+/* True: this task has nothing more to tell. One that is still stopping has no exit code yet. */
+static bool take_stopped(void *context, const struct json *task)
 {
+	struct follow *follow = context;
 	struct deployment *deployment = follow->deployment;
 	scoped(finding_free) struct finding finding = {0};
 	struct json *summary = NULL;
 
-	if (!task_is_of(task, deployment->task_definition, deployment->number) ||
-		!diagnosis_add(&deployment->diagnosis, task, &finding, &summary) ||
-		!finding.sentence)
-		return;
+	if (!task_is_of(task, deployment->task_definition, deployment->number))
+		return true;
+	if (!text_equal(json_get_text(task, "lastStatus", "STOPPED"), "STOPPED"))
+		return false;
+	if (!diagnosis_add(&deployment->diagnosis, task, &finding, &summary) || !finding.sentence)
+		return true;
 	read_log(deployment, &finding, task, summary);
 	event_emit("deploy.task_stopped",
 		json_object_of("service", json_text_new(deployment->place->service), "task",
 			json_copy(json_get(summary, "task")), "reason",
 			json_text_new(finding.sentence), "log", json_copy(json_get(summary, "log")),
 			NULL));
+	return true;
 }
 
 /* Stopped tasks are forgotten by the cloud after a while: they are read while we wait. */
 static bool look_at_stopped(struct follow *follow, struct error *err)
 {
-	scoped(json_free) struct json *tasks = NULL;
 	int64_t known = (int64_t)follow->deployment->diagnosis.sentences.count;
 	bool due = follow->seen.now_ms - follow->tasks_ms >= TASKS_EVERY_MS;
 	bool bad = follow->seen.phase > DEPLOYMENT_RUNNING &&
@@ -244,10 +248,9 @@ static bool look_at_stopped(struct follow *follow, struct error *err)
 	if (!due && !bad && follow->failed <= known)
 		return true;
 	follow->tasks_ms = follow->seen.now_ms;
-	if (!call_tasks(follow->deployment->place, "STOPPED", &tasks, err))
+	if (!call_new_tasks(follow->deployment->place, "STOPPED", follow->known, take_stopped,
+		    follow, err))
 		return false;
-	for (size_t i = 0; i < json_count(tasks); i++)
-		take_stopped(follow, json_at(tasks, i));
 	follow->seen.same_crashes = diagnosis_same(&follow->deployment->diagnosis);
 	follow->seen.hopeless = follow->deployment->diagnosis.hopeless;
 	return true;
