@@ -8,7 +8,7 @@ static void look_again(int64_t *at_ms, int64_t due_ms)
 		*at_ms = due_ms;
 }
 
-static void keep_at(const struct rollout_options *options, const struct rollout *rollout,
+static void keep_at(const struct rollout_options *options, int64_t retry_at_ms,
 	const struct rollout_observation *seen, const struct rollout_group *group, int *out_start,
 	int *out_stop, int64_t *out_look_again_ms)
 {
@@ -16,10 +16,10 @@ static void keep_at(const struct rollout_options *options, const struct rollout 
 
 	if (missing < 0)
 		*out_stop = -missing;
-	else if (seen->now_ms >= rollout->retry_at_ms)
+	else if (seen->now_ms >= retry_at_ms)
 		*out_start = missing;
 	else if (missing)
-		look_again(out_look_again_ms, rollout->retry_at_ms);
+		look_again(out_look_again_ms, retry_at_ms);
 }
 
 static void shift_production(struct rollout_actions *actions, int permille)
@@ -103,19 +103,19 @@ static void go_forward(const struct rollout_options *options, struct rollout *ro
 	if (actions->set_production)
 		rollout->stage_since_ms = seen->now_ms; /* a step's own bake time starts */
 	if (rollout->stage >= STAGE_SCALE_UP)
-		keep_at(options, rollout, seen, &seen->target, &actions->start_target,
+		keep_at(options, rollout->retry_at_ms, seen, &seen->target, &actions->start_target,
 			&actions->stop_target, &actions->look_again_ms);
 	/* The old revision serves, or could at any moment again. */
 	if (options->has_source && rollout->stage < STAGE_CLEAN_UP)
-		keep_at(options, rollout, seen, &seen->source, &actions->start_source,
-			&actions->stop_source, &actions->look_again_ms);
+		keep_at(options, rollout->kept_retry_at_ms, seen, &seen->source,
+			&actions->start_source, &actions->stop_source, &actions->look_again_ms);
 }
 
 /* Traffic first, then the new tasks. */
 static void go_back(const struct rollout_options *options, struct rollout *rollout,
 	const struct rollout_observation *seen, struct rollout_actions *actions)
 {
-	keep_at(options, rollout, seen, &seen->source, &actions->start_source,
+	keep_at(options, rollout->retry_at_ms, seen, &seen->source, &actions->start_source,
 		&actions->stop_source, &actions->look_again_ms);
 	actions->set_test = seen->has_test_rule && seen->test_permille > 0;
 	actions->test_permille = 0;

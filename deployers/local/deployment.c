@@ -295,6 +295,8 @@ void rollout_load(const struct json *deployment, struct rollout *out_rollout)
 		.failed_tasks = (int)json_get_int(saved, "failed_tasks", 0),
 		.failed_in_row = (int)json_get_int(saved, "failed_in_row", 0),
 		.retry_at_ms = json_get_int(saved, "retry_at_ms", 0),
+		.kept_failed_in_row = (int)json_get_int(saved, "kept_failed_in_row", 0),
+		.kept_retry_at_ms = json_get_int(saved, "kept_retry_at_ms", 0),
 		.triggered = json_get_bool(saved, "triggered", false),
 	};
 	if (!rollout_status_of(json_get_text(saved, "status", ""), &out_rollout->status))
@@ -313,7 +315,9 @@ void rollout_store(struct json *deployment, const struct rollout *rollout)
 			json_int_new(rollout->stage_since_ms), "failed_tasks",
 			json_int_new(rollout->failed_tasks), "failed_in_row",
 			json_int_new(rollout->failed_in_row), "retry_at_ms",
-			json_int_new(rollout->retry_at_ms), "triggered",
+			json_int_new(rollout->retry_at_ms), "kept_failed_in_row",
+			json_int_new(rollout->kept_failed_in_row), "kept_retry_at_ms",
+			json_int_new(rollout->kept_retry_at_ms), "triggered",
 			json_bool_new(rollout->triggered), NULL));
 }
 

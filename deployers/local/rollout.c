@@ -123,9 +123,24 @@ static int64_t pause_ms(int failed_in_row)
 	return pause < LONGEST_PAUSE_MS ? pause : LONGEST_PAUSE_MS;
 }
 
+/* Failures of the old revision say nothing about the new one, but they, too, are not repeated without
+ * a pause. */
+static void count_kept(const struct rollout_options *options, struct rollout *rollout,
+	const struct rollout_observation *seen)
+{
+	if (seen->kept_failed) {
+		rollout->kept_failed_in_row += seen->kept_failed;
+		rollout->kept_retry_at_ms = seen->now_ms + pause_ms(rollout->kept_failed_in_row);
+	} else if (seen->source.healthy >= options->desired) {
+		rollout->kept_failed_in_row = 0;
+		rollout->kept_retry_at_ms = 0;
+	}
+}
+
 bool rollout_count(const struct rollout_options *options, struct rollout *rollout,
 	const struct rollout_observation *seen)
 {
+	count_kept(options, rollout, seen);
 	if (seen->became_healthy) {
 		rollout->failed_in_row = 0;
 		rollout->retry_at_ms = 0;

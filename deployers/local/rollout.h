@@ -86,7 +86,9 @@ struct rollout {
 	int failed_tasks;       /* the circuit breaker's count */
 	int failed_in_row;      /* without a healthy one between: for the pause between tries */
 	int64_t retry_at_ms;    /* no starts before this */
-	bool triggered;         /* by the circuit breaker */
+	int kept_failed_in_row; /* the same two for the revision that is only kept beside the new one */
+	int64_t kept_retry_at_ms;
+	bool triggered; /* by the circuit breaker */
 };
 
 struct rollout_observation {
@@ -94,6 +96,7 @@ struct rollout_observation {
 	struct rollout_group target, source, others;
 	int failed;         /* tasks of the wanted revision that failed since the last look */
 	int became_healthy; /* likewise */
+	int kept_failed;    /* of a revision that is only kept: blue, while green comes */
 	bool rollback_requested;
 	bool has_test_rule;
 	int production_permille, test_permille; /* of traffic on the target */

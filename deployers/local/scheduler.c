@@ -105,7 +105,10 @@ static void see_task(struct look *look, struct task *task)
 		if (!task_failed(task) || json_get_bool(task->document, "_counted", false))
 			return;
 		task_note_counted(task);
-		look->seen.failed += is_judged(look, task);
+		if (is_judged(look, task))
+			look->seen.failed++;
+		else
+			look->seen.kept_failed += text_equal(look_revision(task), look->source);
 		return;
 	}
 	struct rollout_group *group = look_group(look, task);
@@ -235,7 +238,8 @@ static bool same_rollout(const struct rollout *a, const struct rollout *b)
 	return a->status == b->status && a->stage == b->stage &&
 	       a->stage_since_ms == b->stage_since_ms && a->failed_tasks == b->failed_tasks &&
 	       a->failed_in_row == b->failed_in_row && a->retry_at_ms == b->retry_at_ms &&
-	       a->triggered == b->triggered;
+	       a->kept_failed_in_row == b->kept_failed_in_row &&
+	       a->kept_retry_at_ms == b->kept_retry_at_ms && a->triggered == b->triggered;
 }
 
 static void look_at_active(struct look *look)

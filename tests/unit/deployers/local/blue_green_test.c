@@ -131,6 +131,29 @@ TEST(the_old_colour_is_kept_at_full_strength_until_then)
 	CHECK_INT(decide(&options, &rollout, seen).start_source, 1);
 }
 
+TEST(an_old_colour_that_cannot_start_any_more_is_tried_with_pauses)
+{
+	struct rollout_options options = usual();
+	struct rollout rollout = {0};
+	struct rollout_observation seen = {.now_ms = 1000, .target = {.healthy = 2}};
+	struct rollout_actions actions = {0};
+	int tries = 0;
+
+	/* Each try fails at once; the clock does not move. */
+	for (int i = 0; i < 50; i++) {
+		actions = decide(&options, &rollout, seen);
+		tries += actions.start_source > 0;
+		seen.kept_failed = actions.start_source;
+	}
+	CHECK(tries > 0 && tries <= 10);
+	CHECK(actions.look_again_ms > seen.now_ms);
+	/* That says nothing about the new colour. */
+	CHECK_TEXT(rollout_status_name(rollout.status), "IN_PROGRESS");
+	CHECK_INT(rollout.failed_tasks, 0);
+	seen.now_ms = actions.look_again_ms;
+	CHECK_INT(decide(&options, &rollout, seen).start_source, 2);
+}
+
 TEST(a_canary_gets_a_share_and_then_the_rest)
 {
 	struct rollout_options options = usual();
