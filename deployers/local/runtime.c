@@ -329,13 +329,22 @@ void runtime_status(struct runtime *runtime, const char *id, struct container_st
 		json_get_text(status, "message", ""));
 }
 
-void runtime_stop(struct runtime *runtime, const char *id, bool at_once)
+static void signal_monitor(struct runtime *runtime, const char *id, int number)
 {
 	struct monitor *monitor = find_monitor(runtime, id);
 
 	if (monitor)
-		syscall(SYS_pidfd_send_signal, monitor->pidfd, at_once ? SIGQUIT : SIGTERM, NULL,
-			0);
+		syscall(SYS_pidfd_send_signal, monitor->pidfd, number, NULL, 0);
+}
+
+void runtime_stop(struct runtime *runtime, const char *id, bool at_once)
+{
+	signal_monitor(runtime, id, at_once ? SIGQUIT : SIGTERM);
+}
+
+void runtime_end_monitor(struct runtime *runtime, const char *id)
+{
+	signal_monitor(runtime, id, SIGKILL);
 }
 
 void runtime_clean(struct runtime *runtime, const char *id)

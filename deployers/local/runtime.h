@@ -64,6 +64,8 @@ bool runtime_adopt(struct runtime *runtime, const char *id, const char *folder);
 bool runtime_watched(struct runtime *runtime, const char *id);
 /* The stop signal, SIGKILL after the timeout; at_once: SIGKILL. No monitor: nothing happens. */
 void runtime_stop(struct runtime *runtime, const char *id, bool at_once);
+/* Ends the monitor itself; whoever calls ends the container by its control group. */
+void runtime_end_monitor(struct runtime *runtime, const char *id);
 /* What is left of a container without monitor: ends it the hard way and removes its status. */
 void runtime_clean(struct runtime *runtime, const char *id);
 

@@ -12,7 +12,7 @@ enum {
 	KEEP_STOPPED_MS = 60 * 60 * 1000,
 	KEEP_STOPPED = 500, /* the newest: a service that cannot start must not fill memory */
 	END_PATIENCE_MS = 3000,
-	END_LIMIT_MS = 20000,
+	KILL_PATIENCE_MS = 5000,
 };
 
 static void task_free(struct task *task)
@@ -318,20 +318,23 @@ void tasks_close(struct tasks **tasks)
 	*tasks = NULL;
 }
 
-/* Every monitor is told; how many are left? */
-static int end_containers(struct tasks *tasks, bool at_once)
+/* Tells every monitor. */
+static void end_containers(struct tasks *tasks,
+	void (*tell)(struct runtime *runtime, const char *id))
 {
-	int left = 0;
+	for (struct task *task = tasks->first; task; task = task->following)
+		for (size_t i = 0; i < task->container_count; i++)
+			tell(tasks->runtime, task->containers[i].id);
+}
 
-	for (struct task *task = tasks->first; task; task = task->following) {
-		for (size_t i = 0; i < task->container_count; i++) {
-			if (!runtime_watched(tasks->runtime, task->containers[i].id))
-				continue;
-			runtime_stop(tasks->runtime, task->containers[i].id, at_once);
-			left++;
-		}
-	}
-	return left;
+static void ask(struct runtime *runtime, const char *id)
+{
+	runtime_stop(runtime, id, false);
+}
+
+static void kill_at_once(struct runtime *runtime, const char *id)
+{
+	runtime_stop(runtime, id, true);
 }
 
 static int count_watched(struct tasks *tasks)
@@ -375,16 +378,16 @@ bool tasks_end_all(struct tasks *tasks, struct error *err)
 				"The local cloud was taken down");
 		}
 	}
-	end_containers(tasks, false);
+	/* Politely, firmly, and then without the monitors: their control groups are emptied after. */
+	end_containers(tasks, ask);
 	if (!wait_for_end(tasks, END_PATIENCE_MS, err))
 		return false;
-	end_containers(tasks, true);
-	if (!wait_for_end(tasks, END_LIMIT_MS, err))
+	end_containers(tasks, kill_at_once);
+	if (!wait_for_end(tasks, KILL_PATIENCE_MS, err))
 		return false;
-	if (count_watched(tasks))
-		return error_raise(err, ERROR_TIMED_OUT,
-			"%d containers did not end within %d s of their SIGKILL",
-			count_watched(tasks), END_LIMIT_MS / 1000);
+	end_containers(tasks, runtime_end_monitor);
+	if (!wait_for_end(tasks, KILL_PATIENCE_MS, err))
+		return false;
 	/* Those that had no container at all. */
 	for (struct task *task = tasks->first; task; task = task->following)
 		task_advance(task);
