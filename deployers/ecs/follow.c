@@ -49,6 +49,15 @@ static void ask_rollback(struct follow *follow)
 	error_free(&err);
 }
 
+static char *late(const struct follow *follow)
+{
+	char within[TIME_TEXT_SIZE];
+
+	duration_to_text(follow->state.deadline_ms - follow->started_ms, within);
+	return memory_format("%s: the deployment had not ended after %s",
+		follow->deployment->place->service, within);
+}
+
 /* The sentence behind a verdict that is not a good one. */
 static char *cause_of(const struct follow *follow, enum verdict verdict)
 {
@@ -66,6 +75,8 @@ static char *cause_of(const struct follow *follow, enum verdict verdict)
 		return crash;
 	if (follow->silent.kind != ERROR_NONE)
 		return memory_format("%s: %s", service, follow->silent.message);
+	if (verdict == VERDICT_TIMED_OUT)
+		return late(follow);
 	if (verdict == VERDICT_UNKNOWN && follow->seen.phase == DEPLOYMENT_SUCCESSFUL)
 		return memory_format("%s: the cloud says SUCCESSFUL, but %d of its tasks do not "
 				     "run the image %s",
@@ -74,9 +85,8 @@ static char *cause_of(const struct follow *follow, enum verdict verdict)
 	if (follow->reason)
 		return memory_format("%s: %s", service, follow->reason);
 	return memory_format("%s: %s", service,
-		verdict == VERDICT_TIMED_OUT ? "the time was over before the tasks were healthy"
-		: verdict == VERDICT_UNKNOWN ? "the outcome could not be learned"
-					     : "the deployment failed, ECS does not say why");
+		verdict == VERDICT_UNKNOWN ? "the outcome could not be learned"
+					   : "the deployment failed, ECS does not say why");
 }
 
 static void finish(struct follow *follow, enum verdict verdict)

@@ -307,6 +307,7 @@ TEST(the_time_runs_out)
 	is_verdict(&scene, VERDICT_TIMED_OUT);
 	CHECK_INT(scene.ecs.stopped, 1);
 	CHECK(scene.result.duration_ms >= 60 * 1000);
+	CHECK_TEXT(scene.result.cause, "rooms: the deployment had not ended after 1 min");
 }
 
 TEST(a_newer_deployment_supersedes_ours)
@@ -494,6 +495,25 @@ TEST(wrong_files_change_nothing)
 		error_free(&err);
 	}
 	CHECK_INT(scene.ecs.registered + scene.ecs.created, 0);
+}
+
+TEST(values_come_from_stacks_and_parameters)
+{
+	SCENE;
+
+	scene.request.task_text = str_literal(
+		"{\"family\":\"${ssm:/family}\",\"taskRoleArn\":\"${cfn:infra.Role}\","
+		"\"containerDefinitions\":[{\"name\":\"app\",\"image\":\"<IMAGE1_NAME>\"}]}");
+	REQUIRE_OK(deploy(&scene, &err));
+	const struct json *registered = json_at(scene.ecs.definitions, 0);
+
+	CHECK_TEXT(json_get_text(registered, "family", ""), "/family");
+	CHECK_TEXT(json_get_text(registered, "taskRoleArn", ""), "arn:role");
+	scene.request.task_text = str_literal("{\"family\":\"${cfn:infra.Nothing}\"}");
+	CHECK_FAILS(deploy(&scene, &err), ERROR_USAGE);
+	/* Everybody may read a task definition: secrets do not belong there. */
+	scene.request.task_text = str_literal("{\"family\":\"${ssm:/secret}\"}");
+	CHECK_FAILS(deploy(&scene, &err), ERROR_USAGE);
 }
 
 TEST(status_and_logs_show_what_is_there)

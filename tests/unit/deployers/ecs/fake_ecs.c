@@ -248,6 +248,19 @@ static struct json *log_events(struct fake_ecs *ecs, const struct json *input)
 		NULL);
 }
 
+/* "/secret" is a secret, every other parameter has its own name as its value. */
+static struct json *get_parameter(struct fake_ecs *ecs, const struct json *input)
+{
+	const char *name = text_at(input, "Name");
+
+	(void)ecs;
+	return json_object_of("Parameter",
+		json_object_of("Value", json_text_new(name), "Type",
+			json_text_new(text_equal(name, "/secret") ? "SecureString" : "String"),
+			NULL),
+		NULL);
+}
+
 static const struct {
 	const char *operation;
 	struct json *(*answer)(struct fake_ecs *ecs, const struct json *input);
@@ -265,6 +278,7 @@ static const struct {
 	{"ListTasks", list_tasks, false},
 	{"DescribeTasks", describe_tasks, false},
 	{"GetLogEvents", log_events, false},
+	{"GetParameter", get_parameter, false},
 };
 
 static void refuse(struct buf *out, const char *code)
@@ -304,6 +318,14 @@ static void answer(void *context, struct fake_request *request, struct buf *out)
 
 	if (request->number > ecs->silent_after && ecs->silent > 0) {
 		ecs->silent--;
+		return;
+	}
+	if (!target) { /* the query protocol: CloudFormation */
+		fake_reply(out, 200, "",
+			str_literal("<R><DescribeStacksResult><Stacks><member><Outputs><member>"
+				    "<OutputKey>Role</OutputKey><OutputValue>arn:role</OutputValue>"
+				    "</member></Outputs></member></Stacks></DescribeStacksResult></"
+				    "R>"));
 		return;
 	}
 	if (ecs->denies_deployments && strstr(operation, "ServiceDeployments")) {
