@@ -127,6 +127,9 @@ static bool run(struct command_context *context, struct error *err)
 		fprintf(stderr,
 			"warning: %s has \"checks\": they are validated, but not made yet\n",
 			request.place.environment);
+	if (!ledger_current_forget(order.ledger, order.target.current->app,
+		    order.target.environment->name, context->words.items[0], err))
+		return false;
 	deploy_progress_start(&progress);
 	bool done = ecs_deploy(&request, &result, err);
 

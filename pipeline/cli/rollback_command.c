@@ -37,6 +37,8 @@ static bool run(struct command_context *context, struct error *err)
 	service = deploy_target_service(&target, context->words.items[0], err);
 	if (!service || !deploy_target_place(&target, service, &place, &name, err) ||
 		!ledger_open(context->ledger, LEDGER_WRITE, &ledger, err) ||
+		!ledger_current_forget(ledger, target.current->app, target.environment->name,
+			service->name, err) ||
 		!cancel_watch(&place.cancel_fd, err))
 		return false;
 	act_journal_init(&journal, ledger);

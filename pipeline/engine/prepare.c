@@ -68,9 +68,6 @@ static bool find_image(struct run *run, struct run_service *service, const struc
 	bool *out_build, struct error *err)
 {
 	scoped(ledger_build_free) struct ledger_build build = {0};
-	const struct ledger_current *current =
-		ledger_currents_get(&run->currents, row->service->name);
-	const char *image = row->image ? row->image : current ? current->image : NULL;
 	bool found = false;
 
 	*out_build = false;
@@ -79,13 +76,13 @@ static bool find_image(struct run *run, struct run_service *service, const struc
 	if (!ledger_build_get(run->options->ledger, run->row.app, row->service->name, row->key.text,
 		    &build, &found, err))
 		return false;
-	if (!image || !*image || !found || !layout_is_there(build.layout)) {
+	if (!found || !*build.image || !layout_is_there(build.layout)) {
 		*out_build = true;
 		return true;
 	}
-	service->work.image = memory_copy_text(image);
+	service->work.image = build.image;
 	service->layout = build.layout;
-	build.layout = NULL;
+	build.image = build.layout = NULL;
 	return true;
 }
 

@@ -263,6 +263,17 @@ bool ledger_currents_find(struct ledger *ledger, const char *app, const char *en
 	return true;
 }
 
+bool ledger_current_forget(struct ledger *ledger, const char *app, const char *environment,
+	const char *service, struct error *err)
+{
+	if (getenv("DOGSHORE_RUN"))
+		return true;
+	return db_exec(ledger_db(ledger),
+		"UPDATE currents SET image = '', deploy_key = ''"
+		" WHERE app = $1 AND environment = $2 AND service = $3",
+		db_values(text(app), text(environment), text(service)), NULL, err);
+}
+
 const struct ledger_current *ledger_currents_get(const struct ledger_currents *currents,
 	const char *service)
 {

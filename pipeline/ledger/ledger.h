@@ -192,6 +192,11 @@ bool ledger_current_save(struct ledger *ledger, const char *app, const char *env
 	const struct ledger_current *current, struct error *err) must_use;
 bool ledger_currents_find(struct ledger *ledger, const char *app, const char *environment,
 	struct ledger_currents *out_currents, struct error *err) must_use;
+/* The service is about to be deployed by hand: which image is there is not known any more. It is left
+ * alone until it changes itself; then it is deployed, even if the image is one that was there. A
+ * stage that a run started (DOGSHORE_RUN) changes nothing here: its run knows. */
+bool ledger_current_forget(struct ledger *ledger, const char *app, const char *environment,
+	const char *service, struct error *err) must_use;
 const struct ledger_current *ledger_currents_get(const struct ledger_currents *currents,
 	const char *service);
 

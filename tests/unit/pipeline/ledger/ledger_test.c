@@ -145,6 +145,30 @@ TEST(what_an_environment_has_is_replaced_and_sorted)
 	CHECK(ledger_currents_get(&currents, "zzz") == NULL);
 }
 
+TEST(what_was_deployed_by_hand_is_not_known_any_more)
+{
+	scoped(opened_free) struct opened opened = {0};
+	scoped(error_free) struct error err = {0};
+	scoped(ledger_currents_free) struct ledger_currents by_run = {0}, by_hand = {0};
+	char rooms[] = "rooms", commit[] = "c1", key[] = "k", image[] = "sha256:1",
+	     deployed[] = "d";
+	struct ledger_current one = {rooms, commit, key, image, deployed, 1, 0};
+
+	REQUIRE_OK(open_new(&opened, &err));
+	REQUIRE_OK(ledger_current_save(opened.ledger, "app", "local", &one, &err));
+	setenv("DOGSHORE_RUN", "1", 1);
+	CHECK_OK(ledger_current_forget(opened.ledger, "app", "local", "rooms", &err));
+	unsetenv("DOGSHORE_RUN");
+	REQUIRE_OK(ledger_currents_find(opened.ledger, "app", "local", &by_run, &err));
+	CHECK_TEXT(by_run.items[0].image, "sha256:1");
+	CHECK_OK(ledger_current_forget(opened.ledger, "app", "local", "rooms", &err));
+	REQUIRE_OK(ledger_currents_find(opened.ledger, "app", "local", &by_hand, &err));
+	CHECK_TEXT(by_hand.items[0].image, "");
+	CHECK_TEXT(by_hand.items[0].deploy_key, "");
+	/* nothing it reads changed: it is left alone */
+	CHECK_TEXT(by_hand.items[0].key, "k");
+}
+
 TEST(what_was_not_committed_is_not_there)
 {
 	scoped(opened_free) struct opened opened = {0};
