@@ -26,44 +26,54 @@ struct db {
 	struct statement *statements[BUCKETS];
 };
 
+/* What SQLite's codes mean for us, and what helps; advice is followed by the database's path. */
+static const struct failure {
+	int code;
+	enum error_kind kind;
+	const char *next;
+} failures[] = {
+	{SQLITE_BUSY, ERROR_UNAVAILABLE,
+		"another process is writing to it: try again, or see who it is: fuser -v"},
+	{SQLITE_LOCKED, ERROR_UNAVAILABLE,
+		"another process is writing to it: try again, or see who it is: fuser -v"},
+	{SQLITE_CORRUPT, ERROR_INVALID,
+		"it was left as it is; restore a copy, move it away to begin anew, or try to save "
+		"its content with the command .recover of sqlite3:"},
+	{SQLITE_NOTADB, ERROR_INVALID,
+		"it was left as it is; restore a copy, or move it away to begin anew:"},
+	{SQLITE_FULL, ERROR_SYSTEM, "free some space on its file system and try again: df"},
+	{SQLITE_IOERR, ERROR_SYSTEM, "look at the file, its file system and the disk: df"},
+	{SQLITE_CANTOPEN, ERROR_DENIED, "it must be a file that you may read and write: ls -l"},
+	{SQLITE_READONLY, ERROR_DENIED, "it must be a file that you may read and write: ls -l"},
+	{SQLITE_PERM, ERROR_DENIED, "it must be a file that you may read and write: ls -l"},
+	{SQLITE_AUTH, ERROR_DENIED, "it must be a file that you may read and write: ls -l"},
+	{SQLITE_CONSTRAINT, ERROR_CONFLICT, NULL},
+	{SQLITE_TOOBIG, ERROR_LIMIT, NULL},
+};
+
+static const struct failure *failure_of(int code)
+{
+	static const struct failure other = {0, ERROR_SYSTEM, NULL};
+
+	for (size_t i = 0; i < countof(failures); i++)
+		if (failures[i].code == (code & 0xff))
+			return &failures[i];
+	return &other;
+}
+
 static bool raise(struct db *db, int code, struct error *err)
 {
-	const char *reason = db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(code);
-	enum error_kind kind = ERROR_SYSTEM;
-	const char *next = NULL;
+	bool of_system = (code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR;
+	int reason = of_system && db->handle ? sqlite3_system_errno(db->handle) : 0;
+	/* The file that readers and writers share is asked for by another call, which says it so. */
+	const struct failure *failure = failure_of(reason == ENOSPC ? SQLITE_FULL : code);
 
-	switch (code & 0xff) {
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		kind = ERROR_UNAVAILABLE;
-		next = "another process is writing to it: try again, or see who it is: fuser -v "
-		       "FILE";
-		break;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		kind = ERROR_INVALID;
-		next = "it was left as it is; move it away or restore a copy, or try to save its "
-		       "content: sqlite3 FILE .recover";
-		break;
-	case SQLITE_FULL:
-		next = "free some space on that file system and try again";
-		break;
-	case SQLITE_CONSTRAINT:
-		kind = ERROR_CONFLICT;
-		break;
-	case SQLITE_READONLY:
-	case SQLITE_PERM:
-	case SQLITE_AUTH:
-		kind = ERROR_DENIED;
-		break;
-	case SQLITE_TOOBIG:
-		kind = ERROR_LIMIT;
-		break;
-	default:
-		break;
-	}
-	error_raise(err, kind, "database \"%s\": %s", db->path, reason);
-	return next ? error_next(err, "%s", next) : false;
+	error_raise(err, failure->kind, "database \"%s\": %s%s%s", db->path,
+		db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(code), reason ? ": " : "",
+		reason ? strerror(reason) : "");
+	if (err)
+		err->system_errno = failure->code == SQLITE_FULL ? ENOSPC : reason;
+	return failure->next ? error_next(err, "%s \"%s\"", failure->next, db->path) : false;
 }
 
 struct db_value db_of_text(const char *text)
@@ -372,8 +382,8 @@ bool db_open(const char *url, const struct db_options *options, struct db **out_
 		return error_next(err, "use sqlite:PATH");
 	}
 	if (!text_starts_with(url, "sqlite:") || !url[7])
-		return error_raise(err, ERROR_USAGE, "\"%s\" is no database; write sqlite:PATH",
-			url);
+		return error_raise(err, ERROR_USAGE, "\"%s\" is no database", url) ||
+		       error_next(err, "name it with sqlite:PATH");
 	if (!options)
 		options = &defaults;
 	db = memory_new(sizeof(*db));

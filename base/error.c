@@ -123,6 +123,44 @@ bool error_next(struct error *err, const char *format, ...)
 	return false;
 }
 
+static const char *advice(int reason)
+{
+	switch (reason) {
+	case ENOSPC:
+	case EDQUOT:
+		return "free some space on its file system (df -h) and try again";
+	case EROFS:
+		return "its file system is mounted for reading only: choose another folder";
+	case EACCES:
+	case EPERM:
+		return "see who may do that (ls -ld), and who you are (id)";
+	case EMFILE:
+	case ENFILE:
+		return "allow more open files (ulimit -n) and try again";
+	case ENOMEM:
+	case EAGAIN:
+		return "the machine has too little memory or too many processes: see free -h and "
+		       "ulimit -a";
+	case EIO:
+		return "the disk has a fault: see dmesg";
+	default:
+		return NULL;
+	}
+}
+
+bool error_is_full(const struct error *err)
+{
+	return err->system_errno == ENOSPC || err->system_errno == EDQUOT;
+}
+
+void error_next_by_reason(struct error *err)
+{
+	const char *next = advice(err->system_errno);
+
+	if (next)
+		error_next(err, "%s", next);
+}
+
 void error_free(struct error *err)
 {
 	if (!err)
@@ -176,6 +214,7 @@ enum error_kind error_kind_of_http(int status)
 	case 409:
 		return ERROR_CONFLICT;
 	case 413:
+	case 507: /* Insufficient Storage: it stays full however often one asks */
 		return ERROR_LIMIT;
 	default:
 		if (status >= 500 && status <= 599)

@@ -69,6 +69,12 @@ bool error_while(struct error *err, const char *format, ...) printf_like(2, 3);
 /* Sets the advice, unless one is set: the place nearest to the cause knows best. */
 bool error_next(struct error *err, const char *format, ...) printf_like(2, 3);
 
+/* Sets what helps against the system's reason (a full disk, a missing permission …) when there is a
+ * reason and no advice yet. For the one place that prints: nearer ones know better. */
+void error_next_by_reason(struct error *err);
+/* The disk is full, or our share of it. */
+bool error_is_full(const struct error *err);
+
 void error_free(struct error *err);
 
 /* Drops an error on purpose; why is read by people only. */
@@ -84,7 +90,7 @@ const char *error_kind_name(enum error_kind kind);
 int error_exit_status(enum error_kind kind);
 
 /* The kind that an HTTP status from a server means: 401/403 DENIED, 404 NOT_FOUND, 409 CONFLICT,
- * 413 LIMIT, 429 and 5xx UNAVAILABLE, other 4xx INVALID, anything else PROTOCOL. */
+ * 413 and 507 LIMIT, 429 and other 5xx UNAVAILABLE, other 4xx INVALID, anything else PROTOCOL. */
 enum error_kind error_kind_of_http(int status);
 
 /* Prints "error: …", "  while: …" (innermost first), "  next:  …" and, when where is true,

@@ -219,6 +219,8 @@ static enum MHD_Result receive_head(struct http_exchange *exchange, const char *
 
 static int status_of_sink_error(const struct error *err)
 {
+	if (error_is_full(err))
+		return MHD_HTTP_INSUFFICIENT_STORAGE;
 	switch ((int)err->kind) {
 	case ERROR_LIMIT:
 		return MHD_HTTP_CONTENT_TOO_LARGE;

@@ -182,6 +182,11 @@ static bool raise_refusal(const struct call *call, const struct aws_failure *fai
 	if (kind == ERROR_DENIED && failure->known && call->credentials)
 		error_next(err, "the call was signed with the key %s (from: %s)",
 			call->credentials->access_key_id, call->credentials->source);
+	if (failure->status == 507)
+		error_next(err, "free some space on the disk of the cloud at %s", call->url);
+	if (kind == ERROR_UNAVAILABLE)
+		error_next(err, "%s has trouble of its own or is asked too often: try again later",
+			call->url);
 	return false;
 }
 

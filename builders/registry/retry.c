@@ -6,7 +6,8 @@ static bool is_passing(const struct registry_retry_observation *o)
 {
 	if (o->status == 0)
 		return o->no_answer == ERROR_UNAVAILABLE || o->no_answer == ERROR_TIMED_OUT;
-	if (o->status == 501 || o->status == 505)
+	/* Not implemented, no such HTTP version, disk full: as true in a minute as now. */
+	if (o->status == 501 || o->status == 505 || o->status == 507)
 		return false;
 	return o->status == 408 || o->status == 429 || (o->status >= 500 && o->status <= 599);
 }

@@ -400,6 +400,13 @@ bool session_refuse(struct session *session, const struct exchange *exchange, co
 		error_next(err, "the credentials used (%s) may not do this on %s",
 			session->credentials.source ? session->credentials.source : "none",
 			session->repository);
+	if (status == 507)
+		error_next(err, "free some space on the disk of the registry at %s", session->host);
+	if (status == 429)
+		error_next(err, "%s limits how often it is asked: try again later", session->host);
+	if (status >= 500)
+		error_next(err, "the registry at %s has trouble of its own: see its log, try again",
+			session->host);
 	if (exchange->tries >= RETRY_TRIES)
 		error_while(err, "trying %d times", exchange->tries);
 	return false;

@@ -8,6 +8,7 @@
 #include "deployers/local/operation.h"
 #include "deployers/local/query_codec.h"
 #include "deployers/local/registry_api.h"
+#include "deployers/local/store.h"
 
 #include <stdlib.h>
 
@@ -80,8 +81,13 @@ static const struct operation *find_operation(const struct call *call)
 static void perform(struct call *call)
 {
 	const struct operation *row = find_operation(call);
+	const char *why = NULL;
 
-	if (row)
+	/* What we would answer is true, but waiting for it to change would be in vain. */
+	if (store_is_full(call->cloud->store, &why))
+		refuse(&call->refusal, 507, "InsufficientStorage",
+			"%s (the local cloud goes on when there is space again)", why);
+	else if (row)
 		row->call(call->cloud, call->input, &call->output, &call->refusal);
 	else
 		refuse(&call->refusal, 400,

@@ -70,10 +70,13 @@ static la_ssize_t read_unpacked(struct archive *tar, void *context, const void *
 static bool raise_archive(struct unpacking *u, struct archive *archive, struct error *err)
 {
 	const char *why = libarchive.error_string(archive);
+	int number = libarchive.error_number(archive);
 
-	return error_raise(err,
-		libarchive.error_number(archive) == ENOSPC ? ERROR_SYSTEM : ERROR_INVALID,
-		"unpacking layer %s: %s", u->name, why ? why : "the archive is broken");
+	if (number != ENOSPC)
+		return error_raise(err, ERROR_INVALID, "unpacking layer %s: %s", u->name,
+			why ? why : "the archive is broken");
+	errno = number;
+	return error_raise_errno(err, "unpack layer %s", u->name);
 }
 
 static bool open_readers(struct unpacking *u, int fd, struct error *err)

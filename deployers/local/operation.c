@@ -19,9 +19,16 @@ bool refuse(struct refusal *refusal, int status, const char *code, const char *f
 
 bool refuse_error(struct refusal *refusal, struct error *err)
 {
-	refuse(refusal, err->kind == ERROR_UNAVAILABLE ? 503 : 500,
-		err->kind == ERROR_UNAVAILABLE ? "ServiceUnavailable" : "InternalFailure", "%s",
-		err->message ? err->message : error_kind_name(err->kind));
+	const char *message = err->message ? err->message : error_kind_name(err->kind);
+
+	/* 507 is the one that clients do not try again. */
+	if (error_is_full(err))
+		refuse(refusal, 507, "InsufficientStorage",
+			"%s (the local cloud goes on when there is space again)", message);
+	else if (err->kind == ERROR_UNAVAILABLE)
+		refuse(refusal, 503, "ServiceUnavailable", "%s", message);
+	else
+		refuse(refusal, 500, "InternalFailure", "%s", message);
 	error_free(err);
 	return false;
 }

@@ -19,7 +19,7 @@ struct refusal {
 /* Always returns false. */
 bool refuse(struct refusal *refusal, int status, const char *code, const char *format, ...)
 	printf_like(4, 5);
-/* We could not do our own work (500 InternalFailure); empties err. Always returns false. */
+/* We could not do our own work (500 InternalFailure; 507 when the disk is full); empties err. Always returns false. */
 bool refuse_error(struct refusal *refusal, struct error *err);
 void refusal_free(struct refusal *refusal);
 

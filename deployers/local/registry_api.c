@@ -38,7 +38,7 @@ void registry_fail_error(struct http_exchange *exchange, struct error *err)
 	else if (err->kind == ERROR_CONFLICT)
 		registry_fail(exchange, 400, "TAG_INVALID", "%s", message);
 	else
-		registry_fail(exchange, 500, "UNKNOWN", "%s", message);
+		registry_fail(exchange, error_is_full(err) ? 507 : 500, "UNKNOWN", "%s", message);
 	error_free(err);
 }
 

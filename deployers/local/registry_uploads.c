@@ -214,7 +214,8 @@ static void finish(struct registry_call *call, struct upload *upload)
 	} else if (err.kind == ERROR_INVALID) {
 		registry_fail(call->exchange, 400, "DIGEST_INVALID", "%s", err.message);
 	} else {
-		registry_fail(call->exchange, 500, "UNKNOWN", "%s", err.message);
+		registry_fail(call->exchange, error_is_full(&err) ? 507 : 500, "UNKNOWN", "%s",
+			err.message);
 	}
 	error_free(&err);
 	upload_free(upload);

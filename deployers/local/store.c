@@ -2,10 +2,12 @@
 
 #include "base/db.h"
 #include "base/memory.h"
+#include "base/path.h"
 
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
-enum { VALUE_LIMIT = 16 << 20, FIRST_BUCKETS = 64 };
+enum { VALUE_LIMIT = 16 << 20, FIRST_BUCKETS = 64, SPACE_NEEDED = 512 * 1024 };
 
 /* One document. A kind's documents are a list in order of first put; all of them are in the hash. */
 struct document {
@@ -38,7 +40,9 @@ struct sequence {
 };
 
 struct store {
-	struct db *db; /* owned */
+	struct db *db;      /* owned */
+	char *folder;       /* owned */
+	char *full_message; /* owned; what the last write said when the disk was full */
 	struct kind *kinds;
 	struct document **buckets; /* owned */
 	size_t bucket_count, document_count;
@@ -222,6 +226,7 @@ bool store_open(const char *path, struct store **out_store, struct error *err)
 	scoped(text_free) char *url = memory_format("sqlite:%s", path);
 
 	grow(store);
+	store->folder = path_parent(path);
 	if (!db_open(url, NULL, &store->db, err) ||
 		!db_migrate(store->db, migrations, countof(migrations), err) ||
 		!load(store, path, err) || !load_sequences(store, err))
@@ -268,11 +273,39 @@ void store_close(struct store **address)
 		free(s->name);
 		free(s);
 	}
+	free(store->folder);
+	free(store->full_message);
 	free(store->buckets);
 	free(store->changes);
 	db_close(&store->db);
 	free(store);
 	*address = NULL;
+}
+
+/* Remembers why, so that whoever waits for a change can be told. Always returns false. */
+static bool note_failure(struct store *store, const struct error *err)
+{
+	if (err && error_is_full(err)) {
+		free(store->full_message);
+		store->full_message = memory_copy_text(err->message);
+	}
+	return false;
+}
+
+bool store_is_full(struct store *store, const char **out_message)
+{
+	struct statvfs space;
+
+	if (!store->full_message)
+		return false;
+	if (statvfs(store->folder, &space) == 0 &&
+		(uint64_t)space.f_bavail * space.f_frsize >= SPACE_NEEDED) {
+		free(store->full_message);
+		store->full_message = NULL;
+		return false;
+	}
+	*out_message = store->full_message;
+	return true;
 }
 
 /* Notes how things were, for store_rollback(). */
@@ -314,7 +347,8 @@ bool store_put(struct store *store, const char *kind_name, const char *id, struc
 		    db_values(db_of_int(number), db_of_text(kind_name), db_of_text(id),
 			    db_of_str(buf_str(&text))),
 		    NULL, err))
-		return error_while(err, "storing %s \"%s\"", kind_name, id);
+		return note_failure(store, err) ||
+		       error_while(err, "storing %s \"%s\"", kind_name, id);
 	note_change(store, kind, id);
 	if (!document)
 		store->last_number = number;
@@ -338,7 +372,8 @@ bool store_remove(struct store *store, const char *kind_name, const char *id, st
 		return true;
 	if (!db_exec(store->db, "DELETE FROM document WHERE kind = $1 AND id = $2",
 		    db_values(db_of_text(kind_name), db_of_text(id)), NULL, err))
-		return error_while(err, "removing %s \"%s\"", kind_name, id);
+		return note_failure(store, err) ||
+		       error_while(err, "removing %s \"%s\"", kind_name, id);
 	note_change(store, kind, id);
 	forget(store, kind, id);
 	return true;
@@ -365,6 +400,7 @@ bool store_commit(struct store *store, struct error *err)
 {
 	if (!db_commit(store->db, err)) {
 		store_rollback(&(struct store *){store});
+		note_failure(store, err);
 		return error_while(err, "keeping a change of the local cloud's store");
 	}
 	drop_changes(store);

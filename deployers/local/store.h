@@ -36,6 +36,10 @@ bool store_commit(struct store *store, struct error *err) must_use;
  * too; without an open transaction it does nothing. */
 void store_rollback(struct store **store);
 
+/* The disk was full at the last write and has no space yet: what should happen next cannot be
+ * written down, so nothing happens. *out_message is the store's own, what the write said. */
+bool store_is_full(struct store *store, const char **out_message);
+
 /* A number that was never given before in this cloud, from 1. */
 int64_t store_next_number(struct store *store, const char *sequence);
 /* A deep copy without members whose names start with "_", at any depth. */

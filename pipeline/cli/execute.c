@@ -130,6 +130,10 @@ static bool tell(struct command_context *context, struct ledger *ledger,
 	error_while(err, "bringing commit %.12s%s%s (run %lld, %s)", run.commit,
 		*run.environment ? " to " : "", run.environment, (long long)run.id,
 		outcome_name(run.status));
+	scoped(text_free) char *advice = report_advice(ledger, &run);
+
+	if (advice)
+		error_next(err, "%s; all about it: dogshore show %lld", advice, (long long)run.id);
 	return error_next(err, "dogshore show %lld", (long long)run.id);
 }
 

@@ -120,11 +120,12 @@ static bool print_commands(FILE *out, const char *group)
 	return any;
 }
 
-static int finish(struct command_context *context, bool done, const struct error *err, bool where,
+static int finish(struct command_context *context, bool done, struct error *err, bool where,
 	bool json)
 {
 	if (!done) {
 		fflush(stdout);
+		error_next_by_reason(err);
 		error_print(stderr, err, where);
 	}
 	if (json && !done && context->result.size == 0) {

@@ -211,22 +211,44 @@ static void print_tail(FILE *out, const char *path)
 			text[size - 1] == '\n' ? "" : "\n");
 }
 
-void report_print_failure(FILE *out, struct ledger *ledger, const struct ledger_run *run)
+/* The log of the step that gave the run its status; NULL when there is none. */
+static char *telling_log(struct ledger *ledger, const struct ledger_run *run)
 {
 	scoped(ledger_steps_free) struct ledger_steps steps = {0};
 	scoped(error_free) struct error err = {0};
 
-	if (!ledger_steps_find(ledger, run->id, &steps, &err)) {
+	if (!ledger_steps_find(ledger, run->id, &steps, &err))
 		error_ignore(&err, "the run's own outcome is told anyway");
-		return;
-	}
-	for (size_t i = 0; i < steps.count; i++) {
-		const struct ledger_step *step = &steps.items[i];
-		scoped(text_free) char *log = stage_log(run->folder, step->service, step->name);
+	for (size_t i = 0; i < steps.count; i++)
+		if (steps.items[i].status == run->status)
+			return stage_log(run->folder, steps.items[i].service, steps.items[i].name);
+	return NULL;
+}
 
-		if (step->status != run->status)
-			continue;
+void report_print_failure(FILE *out, struct ledger *ledger, const struct ledger_run *run)
+{
+	scoped(text_free) char *log = telling_log(ledger, run);
+
+	if (log)
 		print_tail(out, log);
-		return;
+}
+
+char *report_advice(struct ledger *ledger, const struct ledger_run *run)
+{
+	scoped(text_free) char *log = telling_log(ledger, run);
+	scoped(descriptor_close) int fd = log ? open(log, O_RDONLY | O_CLOEXEC) : -1;
+	char text[TAIL_BYTES];
+	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+	off_t from = end > TAIL_BYTES ? end - TAIL_BYTES : 0;
+	ssize_t size = fd < 0 ? 0 : pread(fd, text, sizeof(text), from);
+	struct str rest = {text, size > 0 ? (size_t)size : 0}, advice = {0};
+	static const char mark[] = "  next:  ";
+
+	while (rest.size) {
+		struct str line = str_cut(&rest, '\n');
+
+		if (str_starts_with(line, mark))
+			advice = (struct str){line.data + strlen(mark), line.size - strlen(mark)};
 	}
+	return advice.size ? str_copy(advice) : NULL;
 }

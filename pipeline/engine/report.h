@@ -26,5 +26,7 @@ const char *report_status(const struct ledger_run *run);
 
 /* The last lines of the log of the first step that failed. */
 void report_print_failure(FILE *out, struct ledger *ledger, const struct ledger_run *run);
+/* What that step said to do next; owned, NULL when it said nothing. */
+char *report_advice(struct ledger *ledger, const struct ledger_run *run) must_use;
 
 #endif
