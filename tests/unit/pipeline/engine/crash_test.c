@@ -61,29 +61,27 @@ static bool prepare(struct world *world, struct error *err)
 	return true;
 }
 
-static size_t lines_with(const char *text, const char *line)
+static size_t names_with(const struct strings *names, const char *start)
 {
 	size_t count = 0;
 
-	for (const char *at = text; (at = strstr(at, line)); at += strlen(line))
-		count++;
+	for (size_t i = 0; i < names->count; i++)
+		count += text_starts_with(names->items[i], start);
 	return count;
 }
 
 static void check_effects(struct world *world, int number)
 {
-	static const char *const once[] = {"push one\n", "push two\n", "deploy one\n",
-		"deploy two\n"};
+	static const char *const once[] = {"push-one-", "push-two-", "deploy-one-", "deploy-two-"};
 	scoped(text_free) char *path = path_join(world->git.folder, "effects");
-	scoped(buf_free) struct buf effects = {0};
+	scoped(strings_free) struct strings effects = {0};
 
-	if (!file_read(path, 1 << 20, &effects, NULL))
+	if (!folder_list(path, &effects, NULL))
 		TEST_FAIL("after a crash at write %d there are no effects", number);
 	for (size_t i = 0; i < countof(once); i++)
-		if (lines_with(buf_text(&effects), once[i]) != 1)
-			TEST_FAIL("after a crash at write %d, \"%.*s\" happened %zu times", number,
-				(int)strlen(once[i]) - 1, once[i],
-				lines_with(buf_text(&effects), once[i]));
+		if (names_with(&effects, once[i]) != 1)
+			TEST_FAIL("after a crash at write %d, \"%s\" happened %zu times", number,
+				once[i], names_with(&effects, once[i]));
 }
 
 static void check_ledger(struct world *world, int number)

@@ -16,8 +16,9 @@
 /*
  * A repository with two services and a program in place of dogshore's stages: it notes its command
  * line in calls, fails when a file "fail-SERVICE-STEP" lies beside it, waits while there is
- * "wait-SERVICE", gives an image the digest in the file "digest-SERVICE", and notes in effects what
- * it did to the outside world: pushes that were not there yet, deployments with a new token.
+ * "wait-SERVICE", gives an image the digest in the file "digest-SERVICE". What it does to the outside
+ * world are folders in effects, one for a service's push, one for each token of a deployment: making
+ * one is a single act, however and whenever the program is killed.
  */
 static const char program[] =
 	"#!/bin/bash\n"
@@ -52,13 +53,11 @@ static const char program[] =
 	"	mkdir -p \"$out\"; echo '{}' >\"$out/index.json\"\n"
 	"	d=$(cat \"$here/digest-$service\" 2>/dev/null || echo 0)\n"
 	"	printf '{\"digest\":\"sha256:%064d\"}\\n' \"$d\";;\n"
-	"push) mkdir \"$here/pushed-$service\" 2>/dev/null && echo \"push $service\" "
-	">>\"$here/effects\"\n"
+	"push) mkdir -p \"$here/effects/push-$service-once\"\n"
 	"	echo '{}';;\n"
 	"deploy)\n"
 	"	while [ $# -gt 0 ]; do [ \"$1\" != --client-token ] || token=$2; shift; done\n"
-	"	mkdir \"$here/$token\" 2>/dev/null && echo \"deploy $service\" "
-	">>\"$here/effects\"\n"
+	"	mkdir -p \"$here/effects/deploy-$service-$token\"\n"
 	"	echo '{\"verdict\":\"deployed\",\"deployment_id\":\"d1\"}';;\n"
 	"esac\n";
 
