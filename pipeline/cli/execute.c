@@ -151,8 +151,8 @@ static bool follow(struct command_context *context, const struct execute_options
 		.ended = ended,
 		.context = executing,
 	};
-	bool done = engine_new(&engine, &executing->engine, err) &&
-		    start(executing, options, repository, context->state, err) &&
+	executing->engine = engine_new(&engine);
+	bool done = start(executing, options, repository, context->state, err) &&
 		    (executing->over || loop_run(executing->loop, err));
 
 	engine_free(&executing->engine);

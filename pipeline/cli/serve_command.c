@@ -189,8 +189,8 @@ static bool start_all(struct serving *serving, const struct command_context *con
 		.context = serving,
 	};
 
-	if (!engine_new(&engine, &serving->engine, err) || !start_api(serving, err) ||
-		!engine_resume(serving->engine, NULL, NULL, NULL, err))
+	serving->engine = engine_new(&engine);
+	if (!start_api(serving, err) || !engine_resume(serving->engine, NULL, NULL, NULL, err))
 		return false;
 	const struct served_options served = {
 		.loop = serving->loop,

@@ -10,14 +10,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 struct engine {
 	struct engine_options options;
-	struct run *runs; /* owned: waiting and under way, the oldest first */
-	int inotify;      /* for "cancel" in the folders of runs */
-	struct watch *cancels;
+	struct run *runs;       /* owned: waiting and under way, the oldest first */
 	struct watch *clearing; /* frees runs that ended, once nobody is inside them */
 };
 
@@ -33,24 +30,17 @@ static struct run *run_of(struct engine *engine, int64_t id)
 	return NULL;
 }
 
-static void look_for_cancels(void *context, unsigned bits)
+/* Somebody left something in a run's folder. */
+static void look_for_cancel(void *context)
 {
-	struct engine *engine = context;
-	char events[4096];
+	struct run *run = context;
+	scoped(text_free) char *path = path_join(run->row.folder, cancel_name);
 
-	(void)bits;
-	while (read(engine->inotify, events, sizeof(events)) > 0)
-		;
-	/* Few runs, so it is simplest to look at all of them. */
-	for (struct run *run = engine->runs; run; run = run->following) {
-		scoped(text_free) char *path = path_join(run->row.folder, cancel_name);
-
-		if (!run->ended && file_exists(path))
-			engine_cancel(engine, run->row.id, "it was cancelled");
-	}
+	if (!run->ended && file_exists(path))
+		engine_cancel(run->engine, run->row.id, "it was cancelled");
 }
 
-bool engine_new(const struct engine_options *options, struct engine **out_engine, struct error *err)
+struct engine *engine_new(const struct engine_options *options)
 {
 	struct engine *engine = memory_new(sizeof(*engine));
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -58,15 +48,7 @@ bool engine_new(const struct engine_options *options, struct engine **out_engine
 	engine->options = *options;
 	if (!engine->options.jobs)
 		engine->options.jobs = processors > 0 ? (size_t)processors : 1;
-	engine->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (engine->inotify < 0) {
-		free(engine);
-		return error_raise_errno(err, "start watching files");
-	}
-	engine->cancels =
-		loop_add_fd(options->loop, engine->inotify, LOOP_READ, look_for_cancels, engine);
-	*out_engine = engine;
-	return true;
+	return engine;
 }
 
 void engine_free(struct engine **engine)
@@ -83,9 +65,7 @@ void engine_free(struct engine **engine)
 			run_abandon(run);
 		run_free(&run);
 	}
-	loop_remove(gone->options.loop, &gone->cancels);
 	loop_remove(gone->options.loop, &gone->clearing);
-	close(gone->inotify);
 	free(gone);
 	*engine = NULL;
 }
@@ -184,11 +164,15 @@ static void drop_run(struct engine *engine, struct run *gone)
 	run_free(&gone);
 }
 
-static void watch_folder(struct engine *engine, const struct run *run)
+static void watch_folder(struct engine *engine, struct run *run)
 {
+	scoped(error_free) struct error err = {0};
+
 	/* Without it a cancellation is not seen; it is no reason not to run. */
-	if (inotify_add_watch(engine->inotify, run->row.folder, IN_CREATE | IN_MOVED_TO) < 0)
-		event_emit("engine.deaf", json_object_of("run", json_int_new(run->row.id), NULL));
+	if (!bell_hang(&run->bell, run->row.folder, engine->options.loop, look_for_cancel, run,
+		    &err))
+		event_emit("engine.deaf", json_object_of("run", json_int_new(run->row.id), "reason",
+						  json_text_new(err.message), NULL));
 }
 
 static void fill_row(struct engine *engine, const struct engine_request *request,
@@ -396,7 +380,10 @@ bool engine_ask_cancel(struct ledger *ledger, int64_t id, bool *out_asked, struc
 		scoped(text_free) char *path = path_join(run.folder, cancel_name);
 
 		*out_asked = true;
-		return file_write(path, str_literal("cancel\n"), 0600, false, err);
+		if (!file_write(path, str_literal("cancel\n"), 0600, false, err))
+			return false;
+		bell_ring(run.folder);
+		return true;
 	}
 	free(run.reason);
 	run.reason = memory_copy_text("it was cancelled; its engine had died before");

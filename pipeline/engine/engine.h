@@ -41,8 +41,7 @@ struct engine_options {
 	void *context;
 };
 
-bool engine_new(const struct engine_options *options, struct engine **out_engine, struct error *err)
-	must_use;
+struct engine *engine_new(const struct engine_options *options) must_use;
 /* Ends the children of runs under way (grace, then SIGKILL) and leaves those runs to be resumed. */
 void engine_free(struct engine **engine);
 

@@ -39,6 +39,7 @@ void run_free(struct run **run)
 		return;
 	loop_remove(gone->options->loop, &gone->retry);
 	loop_remove(gone->options->loop, &gone->killing);
+	bell_free(&gone->bell, gone->options->loop);
 	for (size_t i = 0; i < gone->step_count; i++) {
 		loop_remove(gone->options->loop, &gone->steps[i].watch);
 		process_free(&gone->steps[i].process);

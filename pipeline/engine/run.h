@@ -11,6 +11,7 @@
 
 #include "base/loop.h"
 #include "base/process.h"
+#include "pipeline/engine/bell.h"
 #include "pipeline/engine/engine.h"
 #include "pipeline/engine/known.h"
 #include "pipeline/engine/schedule.h"
@@ -66,6 +67,7 @@ struct run {
 	size_t event_count;
 	struct watch *retry;   /* looks at held steps again */
 	struct watch *killing; /* SIGKILL for children that ignore SIGTERM */
+	struct bell bell;      /* somebody left something in the run's folder */
 	bool ended;
 	void (*over)(struct run *run, const struct error *err); /* the engine's */
 	struct engine *engine;

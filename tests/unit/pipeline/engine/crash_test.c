@@ -18,9 +18,9 @@ static int engine_process(struct world *world, const char *crash_after)
 		setenv("DOGSHORE_CRASH_AFTER_WRITE", crash_after, 1);
 	if (!loop_new(&world->loop, &err) ||
 		!ledger_open(world->url, LEDGER_ENGINE, &world->ledger, &err) ||
-		!repository_open(world->git.work, &world->repository, &err) ||
-		!open_engine(world, &err))
+		!repository_open(world->git.work, &world->repository, &err))
 		return 2;
+	open_engine(world);
 	world->wanted = 1;
 	if (!engine_resume(world->engine, NULL, NULL, &run, &err))
 		return 3;

@@ -110,7 +110,7 @@ static void over(void *context, const struct ledger_run *run, const struct error
 		loop_stop(world->loop);
 }
 
-__attribute__((unused)) static bool open_engine(struct world *world, struct error *err)
+__attribute__((unused)) static void open_engine(struct world *world)
 {
 	struct engine_options options = {
 		.loop = world->loop,
@@ -124,7 +124,7 @@ __attribute__((unused)) static bool open_engine(struct world *world, struct erro
 		.context = world,
 	};
 
-	return engine_new(&options, &world->engine, err);
+	world->engine = engine_new(&options);
 }
 
 __attribute__((unused)) static void put_beside(struct world *world, const char *name,
@@ -167,9 +167,12 @@ __attribute__((unused)) static bool world_start(struct world *world, struct erro
 	if (chmod(world->program, 0755) != 0 || !folder_make(local, 0700, err))
 		return false;
 	put_beside(world, "state/local/credentials.json", credentials);
-	return git_commit_all(&world->git, "first") && loop_new(&world->loop, err) &&
-	       ledger_open(world->url, LEDGER_WRITE, &world->ledger, err) &&
-	       repository_open(world->git.work, &world->repository, err) && open_engine(world, err);
+	if (!git_commit_all(&world->git, "first") || !loop_new(&world->loop, err) ||
+		!ledger_open(world->url, LEDGER_WRITE, &world->ledger, err) ||
+		!repository_open(world->git.work, &world->repository, err))
+		return false;
+	open_engine(world);
+	return true;
 }
 
 __attribute__((unused)) static int64_t submit(struct world *world, const char *rev,
