@@ -44,16 +44,17 @@ bool task_is_of(const struct json *task, const char *task_definition, const char
 	       text_equal(path_base(started_by), number);
 }
 
+/* A container's image is pinned by our digest, or ECS says that it runs it. (An image for several
+ * machines has another digest than the one of it that runs.) */
 bool task_has_image(const struct json *task, const char *digest)
 {
 	const struct json *containers = json_get(task, "containers");
 
 	for (size_t i = 0; i < json_count(containers); i++) {
 		const struct json *container = json_at(containers, i);
-		const char *image = json_get_text(container, "image", "");
 
 		if (!digest || text_equal(json_get_text(container, "imageDigest", NULL), digest) ||
-			(!json_get(container, "imageDigest") && text_ends_with(image, digest)))
+			text_ends_with(json_get_text(container, "image", ""), digest))
 			return true;
 	}
 	return false;
