@@ -104,11 +104,30 @@ static void fetch_ended(void *context)
 	watch_set_delay(serving->poll, given.interval_ms);
 }
 
-/* The network may hang, the loop may not: a child fetches, and inotify sees what it brought. */
+enum { FETCH_PATIENCE_MS = 300000, GRACE_MS = 1000 };
+
+static void end_fetch(struct serving *serving)
+{
+	struct process_exit exit;
+
+	if (!serving->fetched)
+		return;
+	loop_remove(serving->loop, &serving->fetched);
+	process_stop(&serving->fetch, GRACE_MS, &exit);
+	process_free(&serving->fetch);
+}
+
+/* The network may hang, the loop may not: a child fetches, and inotify sees what it brought. One
+ * that hangs is ended when its patience is over, and asked again. */
 static void fetch(void *context)
 {
 	struct serving *serving = context;
 	scoped(error_free) struct error err = {0};
+
+	if (serving->fetched)
+		log_write(LOG_WARNING, "the remote did not answer in 5 minutes: asking again",
+			NULL);
+	end_fetch(serving);
 	const char *argv[] = {"/proc/self/exe", "fetch", given.remote, serving->mirror, NULL};
 	const struct process_options child = {.argv = argv,
 		.stdout_fd = -1,
@@ -118,6 +137,7 @@ static void fetch(void *context)
 	if (process_start(&child, &serving->fetch, &err)) {
 		serving->fetched =
 			loop_add_process(serving->loop, serving->fetch.pidfd, fetch_ended, serving);
+		watch_set_delay(serving->poll, FETCH_PATIENCE_MS);
 		return;
 	}
 	log_error(&err, "fetch");
@@ -212,16 +232,10 @@ static bool start_all(struct serving *serving, const struct command_context *con
 
 static void stop_all(struct serving *serving)
 {
-	struct process_exit exit;
-
 	served_free(&serving->served);
 	api_free(&serving->api);
 	engine_free(&serving->engine);
-	if (serving->fetched) {
-		loop_remove(serving->loop, &serving->fetched);
-		process_stop(&serving->fetch, 1000, &exit);
-		process_free(&serving->fetch);
-	}
+	end_fetch(serving);
 	loop_remove(serving->loop, &serving->poll);
 	repository_free(&serving->repository);
 	ledger_close(&serving->ledger);

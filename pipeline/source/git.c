@@ -31,13 +31,17 @@ int mbedtls_x509_crt_parse_file(void *chain, const char *path)
 	return real ? real(chain, path) : -1;
 }
 
+/* A process that serves for months must not keep every tree it ever saw (256 MB by default). */
+enum { CACHE_BYTES_MAX = 8 * 1024 * 1024 };
+
 bool git_start(struct error *err)
 {
 	static bool started;
 
 	if (started)
 		return true;
-	if (git_libgit2_init() < 0)
+	if (git_libgit2_init() < 0 ||
+		git_libgit2_opts(GIT_OPT_SET_CACHE_MAX_SIZE, (ssize_t)CACHE_BYTES_MAX) < 0)
 		return git_raise(err, GIT_ERROR, "start libgit2");
 	started = true;
 	return true;
