@@ -3,6 +3,7 @@
  *
  *     prepare.c   commit -> plan -> services and steps, or the same from the ledger
  *     run.c       the turns: decide, journal, act
+ *     run_lock.c  the folder and the lock of a run
  *     stage.c     one step as a child process: command line, environment, result
  *     settle.c    what an outcome means for the steps behind it and for the environment
  */
