@@ -270,11 +270,11 @@ static bool take_over(struct engine *engine, struct ledger_run *row, int64_t *ou
 
 	run->row = *row;
 	*row = (struct ledger_run){0};
-	if (!run_take(run, &got, err) || !got) {
-		bool nobodys = !got && err && err->kind != ERROR_NONE;
+	bool done = run_take(run, &got, err);
 
+	if (!got) {
 		drop_run(engine, run);
-		return !nobodys;
+		return done;
 	}
 	*out_newest = run->row.id > *out_newest ? run->row.id : *out_newest;
 	if (run->row.status == OUTCOME_WAITING) {
