@@ -79,7 +79,7 @@ class Scene:
         if expect is not None and result.status != expect:
             raise AssertionError(
                 f"dogshore {' '.join(words)} ended with {result.status}, expected {expect}\n"
-                f"{result.text}\n{result.said}")
+                f"{result.text}\n{result.said}\n{self.endpoint_said()}")
         return result
 
     def start_cloud(self):
@@ -90,6 +90,13 @@ class Scene:
             "AWS_ACCESS_KEY_ID": keys["access_key_id"],
             "AWS_SECRET_ACCESS_KEY": keys["secret_access_key"],
         }
+
+    def endpoint_said(self, lines=15):
+        """The end of the endpoint's log, for failures."""
+        log = self.state / "local" / "endpoint.log"
+        if not log.exists():
+            return "the endpoint has written nothing"
+        return "the endpoint's last lines:\n" + "\n".join(log.read_text().splitlines()[-lines:])
 
     def kill_endpoint(self):
         os.kill(int((self.state / "local" / "pid").read_text()), signal.SIGKILL)
