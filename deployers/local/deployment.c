@@ -445,10 +445,12 @@ void service_note_rollout(struct ecs *ecs, struct json *service, struct json *de
 	json_set(deployment, "updatedAt", ecs_now(ecs->cloud));
 	if (stage)
 		json_set_text(deployment, "lifecycleStage", stage);
-	if (!rollout->triggered)
+	if (!rollout->triggered) {
 		json_set_int(breaker, "failureCount", rollout->failed_tasks);
-	else
+	} else if (!text_equal(json_get_text(breaker, "status", ""), "TRIGGERED")) {
 		json_set_text(breaker, "status", "TRIGGERED");
+		json_set_int(breaker, "failureCount", json_get_int(breaker, "threshold", 0));
+	}
 	if (rollout->status == before)
 		return;
 	if (rollout->status == ROLLOUT_ROLLBACK_IN_PROGRESS ||

@@ -64,7 +64,7 @@ void network_close(struct network **network)
 
 /* One message makes both ends, puts ours on the bridge, theirs (index 2, after lo) into the new
  * namespace. */
-static bool make_veth(struct network *network, const char *name, int namespace_fd,
+static bool make_veth(struct network *network, const char *name, uint32_t address, int namespace_fd,
 	struct error *err)
 {
 	scoped(netlink_batch_free) struct netlink_batch batch = {0};
@@ -80,7 +80,14 @@ static bool make_veth(struct network *network, const char *name, int namespace_f
 	size_t data = netlink_nest(&batch, IFLA_INFO_DATA, NULL, 0);
 	size_t peer = netlink_nest(&batch, VETH_INFO_PEER, &theirs, sizeof(theirs));
 
+	/* An address always has the same hardware address: who spoke to an earlier task there, and
+	 * remembers it, reaches the new one. Else the kernel tries the old for some ten seconds. */
+	unsigned char mac[6] = {2, 0x64, (unsigned char)(address >> 24),
+		(unsigned char)(address >> 16), (unsigned char)(address >> 8),
+		(unsigned char)address};
+
 	netlink_text(&batch, IFLA_IFNAME, "eth0");
+	netlink_attribute(&batch, IFLA_ADDRESS, mac, sizeof(mac));
 	netlink_number(&batch, IFLA_NET_NS_FD, (uint32_t)namespace_fd);
 	netlink_nest_end(&batch, peer);
 	netlink_nest_end(&batch, data);
@@ -167,7 +174,7 @@ static bool make_place(struct network *network, struct network_place *out_place,
 		if (fd < 0 && !make_namespace(network, &fd, &socket, err))
 			return false;
 		veth_name(network, host, name);
-		if (make_veth(network, name, fd, err))
+		if (make_veth(network, name, network->base + (uint32_t)host, fd, err))
 			break;
 		/* The veth of an earlier task is still being removed: another address. */
 		if (err->system_errno != EEXIST || tries > LAST_HOST)

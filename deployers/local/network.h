@@ -38,7 +38,8 @@ bool network_join(struct network *network, struct network_place *out_place, stru
 	must_use;
 /* The task is gone: closes the descriptor, takes its veth away, frees the address. */
 void network_leave(struct network *network, struct network_place *place);
-/* A task from before our start has this address: takes it over, with the namespace of the process. */
+/* A task from before our start has this address: takes it over, with the namespace of the process
+ * (0: without). */
 void network_adopt(struct network *network, const char *ip, pid_t process,
 	struct network_place *out_place);
 

@@ -142,7 +142,7 @@ static bool make_bridge(struct network *network, const char *name, struct error 
 	uint32_t tag = (uint32_t)strtoul(network->tag, NULL, 16);
 	/* A fixed address: by default a bridge takes the lowest of its ports' and changes it as
 	 * they come and go, which breaks connections for as long as neighbours remember the old. */
-	unsigned char mac[6] = {2, 0x64, (unsigned char)(tag >> 24), (unsigned char)(tag >> 16),
+	unsigned char mac[6] = {2, 0x65, (unsigned char)(tag >> 24), (unsigned char)(tag >> 16),
 		(unsigned char)(tag >> 8), (unsigned char)tag};
 
 	netlink_message(&batch, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &header, sizeof(header));

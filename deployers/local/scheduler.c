@@ -1,6 +1,8 @@
 #include "deployers/local/balancer.h"
 #include "deployers/local/look.h"
 
+enum { MANY_FAILURES = 4 }; /* in a row: from here on tries pause */
+
 static void look_free(struct look *look)
 {
 	json_free(&look->service);
@@ -251,6 +253,9 @@ static void look_at_active(struct look *look)
 	before = look->rollout;
 	decide(look, &actions);
 	count_failures(look);
+	if (look->rollout.failed_in_row >= MANY_FAILURES && before.failed_in_row < MANY_FAILURES)
+		service_event(look->ecs, look->service,
+			"is unable to consistently start tasks successfully.");
 	if (same_rollout(&before, &look->rollout))
 		;
 	else if (look->deployment)

@@ -234,15 +234,16 @@ static void adopt(struct task *task)
 	task->was_healthy = json_get_bool(document, "_healthy", false);
 	task->running_since_ms = (int64_t)(json_real(json_get(document, "startedAt"), 0) * 1000);
 	adopt_containers(task);
-	if (!task->place.ip[0])
-		snprintf(task->place.ip, sizeof(task->place.ip), "%s",
-			json_get_text(document, "_ip", ""));
+	/* Not running yet: its address is taken all the same, its namespace is its monitor's. */
+	if (!task->place.ip[0] && *json_get_text(document, "_ip", ""))
+		network_adopt(task->tasks->cloud->network, json_get_text(document, "_ip", ""), 0,
+			&task->place);
 	for (size_t i = 0; i < task->container_count; i++)
 		any |= task->containers[i].started;
 	/* Not one container yet: from the start, with a new network. */
 	if (!any && task->phase < TASK_RUNNING) {
 		task->phase = TASK_PROVISIONING;
-		task->place = (struct network_place){0};
+		network_leave(task->tasks->cloud->network, &task->place);
 	}
 }
 

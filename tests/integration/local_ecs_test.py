@@ -299,7 +299,7 @@ def a_version_that_crashes_at_start_is_rolled_back():
     with scene.Load(production, ["/"]) as load:
         found = ended(update(taskDefinition=crash))
     check("the verdict", found["status"], "ROLLBACK_SUCCESSFUL")
-    check("who found out", found["deploymentCircuitBreaker"]["status"], "TRIGGERED")
+    check("who found out, after how many", found["deploymentCircuitBreaker"], {"status": "TRIGGERED", "failureCount": 3, "threshold": 3})
     check("the old version never stopped answering", (load.failed[:5], get()), ([], "v1"))
     failed = [t for t in tasks(status="STOPPED") if t["taskDefinitionArn"] == crash]
     crashed = [t for t in failed if t["stopCode"] == "EssentialContainerExited"]
@@ -342,6 +342,15 @@ def a_newer_deployment_supersedes():
     check("the second ends well", ended(second)["status"], "SUCCESSFUL")
     check("the first was stopped", deployment(first)["status"], "STOPPED")
     check("the second answers", get(), "v3")
+
+
+def without_a_circuit_breaker_tries_go_on_with_pauses():
+    made["loop"] = define("loop", command=["eat", "0"])
+    ecs("CreateService", cluster="c", serviceName="loop", taskDefinition=made["loop"], desiredCount=1, networkConfiguration=NETWORK)
+    told = scene.wait_until("the event", lambda: [e["message"] for e in service("loop")["events"] if "unable to consistently start" in e["message"]])
+    check("the service says so", told, ["(service loop) is unable to consistently start tasks successfully."])
+    check("it goes on trying", service("loop")["deployments"][0]["rolloutState"], "IN_PROGRESS")
+    ecs("DeleteService", cluster="c", service="loop", force=True)
 
 
 def a_container_that_dies_is_replaced():
@@ -561,6 +570,7 @@ run_tests(
     a_version_that_is_never_healthy_is_rolled_back,
     a_rollback_on_request_returns_the_traffic,
     a_newer_deployment_supersedes,
+    without_a_circuit_breaker_tries_go_on_with_pauses,
     a_container_that_dies_is_replaced,
     a_task_ends_as_its_program_does,
     a_task_that_eats_its_memory_is_ended,

@@ -3,8 +3,10 @@
 #include "deployers/local/network.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -109,6 +111,56 @@ TEST(addresses_differ_and_come_again_late)
 	CHECK(strcmp(third.ip, freed) != 0);
 	network_leave(scene.network, &second);
 	network_leave(scene.network, &third);
+}
+
+/* The hardware address that a neighbour has for an IP address: what a task there answers with. */
+static void read_hardware_address(const struct network_place *place, char out[18])
+{
+	pid_t child;
+	int pipes[2], status;
+
+	if (pipe(pipes) < 0)
+		return;
+	child = fork();
+	if (child == 0) {
+		int fd = -1;
+		char text[18];
+
+		/* sysfs shows the namespace of who mounts it. */
+		if (setns(place->namespace_fd, CLONE_NEWNET) == 0 && unshare(CLONE_NEWNS) == 0 &&
+			mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+			mount("sysfs", "/sys", "sysfs", 0, NULL) == 0)
+			fd = open("/sys/class/net/eth0/address", O_RDONLY | O_CLOEXEC);
+		_exit(fd >= 0 && read(fd, text, 17) == 17 && write(pipes[1], text, 17) == 17 ? 0
+											     : 1);
+	}
+	waitpid(child, &status, 0);
+	CHECK_INT(status, 0);
+	close(pipes[1]);
+	out[0] = '\0';
+	if (status == 0 && read(pipes[0], out, 17) == 17)
+		out[17] = '\0';
+	close(pipes[0]);
+}
+
+TEST(an_address_keeps_its_hardware_address)
+{
+	if (!may())
+		SKIP("making networks needs root");
+	scoped(scene_free) struct scene scene = {0};
+	struct network_place place = {0};
+	struct error err = {0};
+	unsigned a, b, c, d;
+	char expected[18], got[18];
+
+	REQUIRE_OK(open_scene(&scene, &err));
+	REQUIRE_OK(network_join(scene.network, &place, &err));
+	REQUIRE(sscanf(place.ip, "%u.%u.%u.%u", &a, &b, &c, &d) == 4);
+	snprintf(expected, sizeof(expected), "02:64:%02x:%02x:%02x:%02x", a & 255, b & 255, c & 255,
+		d & 255);
+	read_hardware_address(&place, got);
+	CHECK_TEXT(got, expected);
+	network_leave(scene.network, &place);
 }
 
 TEST(an_adopted_address_is_not_given_out)
