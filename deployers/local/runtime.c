@@ -295,6 +295,23 @@ bool runtime_adopt(struct runtime *runtime, const char *id, const char *folder)
 	return true;
 }
 
+bool runtime_claim(const char *folder, int *out_fd)
+{
+	scoped(text_free) char *path = path_join(folder, "lock");
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	*out_fd = 0;
+	if (fd < 0)
+		return true;
+	if (fcntl(fd, F_SETLK, &lock) < 0) {
+		close(fd);
+		return false;
+	}
+	*out_fd = fd;
+	return true;
+}
+
 bool runtime_watched(struct runtime *runtime, const char *id)
 {
 	return find_monitor(runtime, id) != NULL;

@@ -60,6 +60,14 @@ void runtime_status(struct runtime *runtime, const char *id, struct container_st
 
 /* Is there a monitor of this container in folder? Watches it again. */
 bool runtime_adopt(struct runtime *runtime, const char *id, const char *folder);
+/*
+ * Makes sure that no monitor starts this container any more: one of an earlier life may have been
+ * started but not have come to its lock yet. Holds the lock itself as long as the descriptor is open.
+ *
+ * out_fd   0 when there is no folder, and so no monitor
+ * Returns false when a monitor has the lock: adopt it.
+ */
+bool runtime_claim(const char *folder, int *out_fd) must_use;
 /* Is its monitor still there (also while it cleans up after the end)? */
 bool runtime_watched(struct runtime *runtime, const char *id);
 /* The stop signal, SIGKILL after the timeout; at_once: SIGKILL. No monitor: nothing happens. */

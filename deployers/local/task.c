@@ -331,6 +331,16 @@ static void finish(struct task *task)
 	tasks_forget_later(task->tasks);
 }
 
+static void stop_container(struct task_container *container)
+{
+	struct runtime *runtime = container->task->tasks->runtime;
+
+	if (!container->started && !container->claimed_fd &&
+		!runtime_claim(container->folder, &container->claimed_fd))
+		container->started = runtime_adopt(runtime, container->id, container->folder);
+	runtime_stop(runtime, container->id, false);
+}
+
 /* Each step falls through to the next as far as it can. */
 static void wind_down(struct task *task)
 {
@@ -350,7 +360,7 @@ static void wind_down(struct task *task)
 		task->stop_told = true;
 		layers_cancel_task(task);
 		for (size_t i = 0; i < task->container_count; i++)
-			runtime_stop(task->tasks->runtime, task->containers[i].id, false);
+			stop_container(&task->containers[i]);
 	}
 	if (task->phase == TASK_STOPPING && all_ended(task))
 		finish(task);

@@ -40,7 +40,8 @@ struct task_container {
 	const struct json *definition; /* borrowed from task->definition */
 	struct task_image image;
 	bool image_ready;
-	bool started; /* a monitor was started, in this life or an earlier one */
+	bool started;   /* a monitor was started, in this life or an earlier one */
+	int claimed_fd; /* runtime_claim(): it will not be started; 0: not claimed */
 	struct container_status status;
 	struct health *health;
 };

@@ -19,6 +19,8 @@ static void task_free(struct task *task)
 {
 	for (size_t i = 0; i < task->container_count; i++) {
 		health_stop(&task->containers[i].health);
+		if (task->containers[i].claimed_fd)
+			descriptor_close(&task->containers[i].claimed_fd);
 		layers_cancel(task->tasks->layers, &task->containers[i]);
 		task_image_free(&task->containers[i].image);
 		free(task->containers[i].id);
