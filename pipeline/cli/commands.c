@@ -29,6 +29,7 @@ extern const struct command run_command;
 extern const struct command runs_command;
 extern const struct command serve_command;
 extern const struct command show_command;
+extern const struct command spare_command;
 extern const struct command status_command;
 extern const struct command wait_command;
 extern const struct command why_command;
@@ -62,6 +63,7 @@ const struct command *const commands[] = {
 	&runs_command,
 	&serve_command,
 	&show_command,
+	&spare_command,
 	&status_command,
 	&wait_command,
 	&why_command,

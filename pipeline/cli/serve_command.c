@@ -204,6 +204,7 @@ static bool start_all(struct serving *serving, const struct command_context *con
 		.repository = serving->repository,
 		.ledger_url = context->ledger,
 		.state = context->state,
+		.waits = true,
 		.jobs = (size_t)given.jobs,
 		.ended = run_ended,
 		.context = serving,

@@ -15,6 +15,7 @@
 struct engine {
 	struct engine_options options;
 	struct run *runs;       /* owned: waiting and under way, the oldest first */
+	struct spare spare;     /* the next stage's process, if there is one */
 	struct watch *clearing; /* frees runs that ended, once nobody is inside them */
 };
 
@@ -48,6 +49,8 @@ struct engine *engine_new(const struct engine_options *options)
 	engine->options = *options;
 	if (!engine->options.jobs)
 		engine->options.jobs = processors > 0 ? (size_t)processors : 1;
+	if (options->waits && !options->program)
+		spare_start(&engine->spare);
 	return engine;
 }
 
@@ -66,6 +69,7 @@ void engine_free(struct engine **engine)
 		run_free(&run);
 	}
 	loop_remove(gone->options.loop, &gone->clearing);
+	spare_free(&gone->spare);
 	free(gone);
 	*engine = NULL;
 }
@@ -150,6 +154,7 @@ static struct run *add_run(struct engine *engine)
 	*end = memory_new(sizeof(**end));
 	(*end)->options = &engine->options;
 	(*end)->engine = engine;
+	(*end)->spare = engine->options.program ? NULL : &engine->spare;
 	(*end)->over = run_is_over;
 	return *end;
 }

@@ -35,6 +35,7 @@ struct engine_options {
 	const char *ledger_url;        /* for the stages */
 	const char *state;             /* folder for runs, images and locks */
 	const char *program;           /* NULL: /proc/self/exe */
+	bool waits;                    /* a process is kept ready also while nothing runs */
 	size_t jobs; /* steps at once in a run; 0: as many as there are processors */
 	/* A run ended; err is set when it could not even be recorded. */
 	void (*ended)(void *context, const struct ledger_run *run, const struct error *err);

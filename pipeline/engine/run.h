@@ -17,6 +17,7 @@
 #include "pipeline/engine/known.h"
 #include "pipeline/engine/schedule.h"
 #include "pipeline/engine/site.h"
+#include "pipeline/engine/spare.h"
 
 struct run_service {
 	const struct project_service *service; /* borrowed from the project */
@@ -72,6 +73,7 @@ struct run {
 	bool ended;
 	void (*over)(struct run *run, const struct error *err); /* the engine's */
 	struct engine *engine;
+	struct spare *spare;   /* the engine's; NULL: none is kept */
 	struct run *following; /* the engine's list */
 };
 

@@ -227,6 +227,31 @@ static char *lock_path(const struct run *run, const struct run_step *step)
 	return memory_format("%s/%s/%s.lock", run->row.folder, step->row.service, step->row.name);
 }
 
+/* The child holds the locks as long as it lives: nobody repeats the step before it is gone. */
+static bool start_process(struct run *run, struct run_step *step, const struct strings *argv,
+	const struct strings *env, int out, int log, int lock, struct error *err)
+{
+	const int given[] = {out, log, lock, step->deploy_lock};
+	size_t locks = step->deploy_lock ? 2 : 1;
+	const struct process_options options = {
+		.argv = (const char *const *)argv->items,
+		.env = (const char *const *)env->items,
+		.stdout_fd = out,
+		.stderr_fd = log,
+		.keep_fds = given + 2,
+		.keep_fd_count = locks,
+		.die_with_parent = true,
+	};
+	bool done = (run->spare &&
+			    spare_use(run->spare, argv, env, given, 2 + locks, &step->process)) ||
+		    process_start(&options, &step->process, err);
+
+	/* The next step comes soon. */
+	if (run->spare)
+		spare_start(run->spare);
+	return done;
+}
+
 bool stage_start(struct run *run, struct run_step *step, struct error *err)
 {
 	struct run_service *service = &run->services[step->service];
@@ -241,19 +266,7 @@ bool stage_start(struct run *run, struct run_step *step, struct error *err)
 		!file_lock(lock_file, false, &lock, err))
 		return error_while(err, "starting %s of %s", step->row.name, step->row.service);
 	environment_of(run, &env);
-	/* The child holds the lock as long as it lives: nobody repeats the step before it is gone. */
-	int keep[] = {lock, step->deploy_lock};
-	struct process_options options = {
-		.argv = (const char *const *)argv.items,
-		.env = (const char *const *)env.items,
-		.stdout_fd = out,
-		.stderr_fd = log,
-		.keep_fds = keep,
-		.keep_fd_count = step->deploy_lock ? 2 : 1,
-		.die_with_parent = true,
-	};
-
-	return process_start(&options, &step->process, err) ||
+	return start_process(run, step, &argv, &env, out, log, lock, err) ||
 	       error_while(err, "starting %s of %s", step->row.name, step->row.service);
 }
 

@@ -17,6 +17,14 @@ static char *without_slash(const char *path)
 	return memory_copy(path, size);
 }
 
+void repository_warm_up(void)
+{
+	scoped(error_free) struct error err = {0};
+
+	if (!git_start(&err))
+		error_ignore(&err, "who opens a repository will be told");
+}
+
 bool repository_open(const char *path, struct repository **out_repository, struct error *err)
 {
 	git_repository *git = NULL;

@@ -21,6 +21,9 @@ enum { GIT_ID_SIZE = 41 }; /* 40 hex digits and a NUL */
 
 struct repository;
 
+/* Loads libgit2 now rather than when it is needed. */
+void repository_warm_up(void);
+
 /* path: a work tree, any folder below one, or a bare repository. */
 bool repository_open(const char *path, struct repository **out_repository, struct error *err)
 	must_use;

@@ -339,6 +339,37 @@ def a_run_is_cancelled_superseded_and_taken_over():
         server.stop()
 
 
+def children_of(pid):
+    """Process ids and command lines of the children."""
+    found = {}
+    for line in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        found[int(line)] = Path(f"/proc/{line}/cmdline").read_bytes().decode().split("\0")[1:2]
+    return found
+
+
+def a_spare_process_that_dies_is_not_missed():
+    server = Server("--repository", ORIGIN)
+    try:
+        server.wait_for(git("rev-parse", "HEAD"), "passed")
+        spares = [pid for pid, words in children_of(server.process.pid).items() if words == ["spare"]]
+        check("one process waits for the next stage", len(spares), 1)
+        os.kill(spares[0], signal.SIGKILL)
+        put("two/main.c", "int spare;")
+        new = commit("without a spare")
+        push("main")
+        check("a stage starts without it", server.wait_for(new, "passed")["status"], "passed")
+        wait_until("there is a new one", lambda: ["spare"] in children_of(server.process.pid).values())
+        put("two/main.c", "int spare_again;")
+        new = commit("with a spare")
+        push("main")
+        check("and with it", server.wait_for(new, "passed")["status"], "passed")
+    finally:
+        pid = server.process.pid
+        spares = list(children_of(pid))
+        server.stop()
+        check("it ends with the engine", [p for p in spares if Path(f"/proc/{p}").exists()], [])
+
+
 def a_remote_is_asked_at_intervals():
     server = Server("--remote", f"file://{ORIGIN}", "--interval", "50ms")
     try:
@@ -452,6 +483,7 @@ run_tests(
     a_push_is_seen_and_run,
     the_api_refuses_what_makes_no_sense,
     a_run_is_cancelled_superseded_and_taken_over,
+    a_spare_process_that_dies_is_not_missed,
     a_remote_is_asked_at_intervals,
     two_runs_at_once_do_not_disturb_each_other,
     a_signal_cancels_a_run_in_the_foreground,
