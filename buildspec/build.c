@@ -326,7 +326,12 @@ static bool read_spec(struct build *build, struct build_phase *phase)
 	result->problem.message = memory_copy_text(first->message);
 	result->problem.path = memory_copy_text(first->path);
 	result->problem.line = first->line;
-	fail(build, phase, "YAML_FILE_ERROR", 1, "%s", first->message);
+	if (first->line)
+		fail(build, phase, "YAML_FILE_ERROR", 1, "%s:%d: %s%s%s", options->buildspec,
+			first->line, first->path, *first->path ? ": " : "", first->message);
+	else
+		fail(build, phase, "YAML_FILE_ERROR", 1, "%s: %s", options->buildspec,
+			first->message);
 	return false;
 }
 

@@ -93,7 +93,7 @@ void buildspec_load(const char *path, struct arena *arena, struct buildspec *out
 	if (file_read(path, FILE_LIMIT, &text, &err))
 		buildspec_parse(buf_str(&text), arena, out, findings);
 	else if (err.kind == ERROR_NOT_FOUND)
-		read_error(&r, 0, "", "YAML file does not exist: %s", path);
+		read_error(&r, 0, "", "YAML file does not exist");
 	else
 		read_error(&r, 0, "", "%s", err.message);
 }

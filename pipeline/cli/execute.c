@@ -126,12 +126,16 @@ static bool tell(struct command_context *context, struct ledger *ledger,
 		return true;
 	if (run.status != OUTCOME_CANCELLED)
 		report_print_failure(stderr, ledger, &run);
-	error_raise(err, outcome_error_kind(run.status), "%s", run.reason);
+	int exit_status;
+	scoped(text_free) char *advice = report_advice(ledger, &run, &exit_status);
+	/* A stage that found its files wrong says so with its exit status alone. */
+	bool invalid = run.status == OUTCOME_ERROR && exit_status == 2;
+
+	error_raise(err, invalid ? ERROR_INVALID : outcome_error_kind(run.status), "%s",
+		run.reason);
 	error_while(err, "bringing commit %.12s%s%s (run %lld, %s)", run.commit,
 		*run.environment ? " to " : "", run.environment, (long long)run.id,
 		outcome_name(run.status));
-	scoped(text_free) char *advice = report_advice(ledger, &run);
-
 	if (advice)
 		error_next(err, "%s; all about it: dogshore show %lld", advice, (long long)run.id);
 	return error_next(err, "dogshore show %lld", (long long)run.id);

@@ -145,6 +145,35 @@ static bool add_service(struct run *run, const struct plan_service *row, struct 
 	return true;
 }
 
+static bool need_file(struct run *run, const struct project_service *service, const char *name,
+	struct error *err)
+{
+	scoped(text_free) char *path = project_service_file(service, name);
+	enum entry_kind kind = ENTRY_NONE;
+
+	if (!snapshot_find(run->snapshot, path, &kind, NULL, err))
+		return false;
+	if (kind == ENTRY_FILE || kind == ENTRY_PROGRAM || kind == ENTRY_LINK)
+		return true;
+	error_raise(err, ERROR_INVALID, "the service \"%s\" names \"%s\", which %s commit %.12s",
+		service->name, path, kind == ENTRY_NONE ? "is not in" : "is no file in",
+		run->row.commit);
+	return error_next(err, "\"dogshore check\" finds all such paths");
+}
+
+/* What later steps will read, before the first of them has done anything. */
+static bool need_files(struct run *run, const struct run_service *service, struct error *err)
+{
+	const struct project_service *of = service->service;
+	bool built = strcmp(service->work.action, plan_action_name(PLAN_BUILD)) == 0 &&
+		     !of->image.dockerfile;
+	bool deployed = of->deploy.given && run->environment;
+
+	return (!built || need_file(run, of, of->buildspec, err)) &&
+	       (!deployed || (need_file(run, of, of->deploy.task, err) &&
+				     need_file(run, of, of->deploy.service, err)));
+}
+
 static size_t place_of(const struct run *run, const char *service)
 {
 	size_t at = 0;
@@ -227,6 +256,9 @@ bool run_prepare(struct run *run, struct error *err)
 	known.currents = (struct ledger_currents){0};
 	for (size_t i = 0; i < run->plan.count; i++)
 		if (!add_service(run, &run->plan.services[i], err))
+			return false;
+	for (size_t i = 0; i < run->service_count; i++)
+		if (!need_files(run, &run->services[i], err))
 			return false;
 	struct json_writer w = json_writer_start(&written);
 

@@ -212,7 +212,7 @@ static void print_tail(FILE *out, const char *path)
 }
 
 /* The log of the step that gave the run its status; NULL when there is none. */
-static char *telling_log(struct ledger *ledger, const struct ledger_run *run)
+static char *telling_log(struct ledger *ledger, const struct ledger_run *run, int *out_exit_status)
 {
 	scoped(ledger_steps_free) struct ledger_steps steps = {0};
 	scoped(error_free) struct error err = {0};
@@ -220,22 +220,26 @@ static char *telling_log(struct ledger *ledger, const struct ledger_run *run)
 	if (!ledger_steps_find(ledger, run->id, &steps, &err))
 		error_ignore(&err, "the run's own outcome is told anyway");
 	for (size_t i = 0; i < steps.count; i++)
-		if (steps.items[i].status == run->status)
+		if (steps.items[i].status == run->status) {
+			*out_exit_status = steps.items[i].exit_status;
 			return stage_log(run->folder, steps.items[i].service, steps.items[i].name);
+		}
+	*out_exit_status = 0;
 	return NULL;
 }
 
 void report_print_failure(FILE *out, struct ledger *ledger, const struct ledger_run *run)
 {
-	scoped(text_free) char *log = telling_log(ledger, run);
+	int exit_status;
+	scoped(text_free) char *log = telling_log(ledger, run, &exit_status);
 
 	if (log)
 		print_tail(out, log);
 }
 
-char *report_advice(struct ledger *ledger, const struct ledger_run *run)
+char *report_advice(struct ledger *ledger, const struct ledger_run *run, int *out_exit_status)
 {
-	scoped(text_free) char *log = telling_log(ledger, run);
+	scoped(text_free) char *log = telling_log(ledger, run, out_exit_status);
 	scoped(descriptor_close) int fd = log ? open(log, O_RDONLY | O_CLOEXEC) : -1;
 	char text[TAIL_BYTES];
 	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
@@ -250,5 +254,7 @@ char *report_advice(struct ledger *ledger, const struct ledger_run *run)
 		if (str_starts_with(line, mark))
 			advice = (struct str){line.data + strlen(mark), line.size - strlen(mark)};
 	}
-	return advice.size ? str_copy(advice) : NULL;
+	if (advice.size)
+		return str_copy(advice);
+	return size > 0 ? memory_format("read its log: %s", log) : NULL;
 }

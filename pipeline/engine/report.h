@@ -26,7 +26,9 @@ const char *report_status(const struct ledger_run *run);
 
 /* The last lines of the log of the first step that failed. */
 void report_print_failure(FILE *out, struct ledger *ledger, const struct ledger_run *run);
-/* What that step said to do next; owned, NULL when it said nothing. */
-char *report_advice(struct ledger *ledger, const struct ledger_run *run) must_use;
+/* What that step said to do next, else where its log lies; owned, NULL when no step failed.
+ * *out_exit_status is the step's, 0 when no step failed. */
+char *report_advice(struct ledger *ledger, const struct ledger_run *run, int *out_exit_status)
+	must_use;
 
 #endif

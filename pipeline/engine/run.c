@@ -277,6 +277,8 @@ static bool act(struct run *run)
 			continue;
 		}
 		stage_unlock(step);
+		error_next_by_reason(&err);
+		stage_note(run, step, &err);
 		step->row.ended_ms = clock_now(&system_clock);
 		step->row.exit_status = error_exit_status(err.kind);
 		run_set(run, i, OUTCOME_ERROR, "%s", err.message);

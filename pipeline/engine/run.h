@@ -107,6 +107,8 @@ void run_note(struct run *run, const char *name, struct json *fields);
 bool stage_start(struct run *run, struct run_step *step, struct error *err) must_use;
 /* The child has ended: reaps it and writes status, reason and result into the step. */
 void stage_end(struct run *run, struct run_step *step);
+/* Puts the error of a stage that could not be started into its log. */
+void stage_note(const struct run *run, const struct run_step *step, const struct error *err);
 /* Takes the locks a step needs; *out_held: somebody else deploys the service. */
 bool stage_lock(struct run *run, struct run_step *step, bool *out_held, struct error *err) must_use;
 void stage_unlock(struct run_step *step);

@@ -39,6 +39,16 @@ static bool is_forced(const struct run *run, const struct run_step *step)
 				  !step->row.service[size]));
 }
 
+/* What the deployment reads cannot be read: the service ends here, the run and the others go on. */
+static void refuse_deployment(struct run *run, struct run_step *step, struct error *wrong)
+{
+	if (step->row.status == OUTCOME_WAITING) {
+		step->row.exit_status = error_exit_status(wrong->kind);
+		run_set(run, (size_t)(step - run->steps), OUTCOME_ERROR, "%s", wrong->message);
+	}
+	error_free(wrong);
+}
+
 bool settle_image(struct run *run, size_t at, struct error *err)
 {
 	struct run_service *service = &run->services[at];
@@ -50,10 +60,13 @@ bool settle_image(struct run *run, size_t at, struct error *err)
 
 	if (deploy) {
 		scoped(key_free) struct key key = {0};
+		struct error wrong = {0};
 
 		if (!key_of_deployment(service->service, run->environment, run->snapshot,
-			    service->work.image, run->site.identity, &key, err))
-			return false;
+			    service->work.image, run->site.identity, &key, &wrong)) {
+			refuse_deployment(run, push ? push : deploy, &wrong);
+			return true;
+		}
 		free(service->work.deploy_key);
 		service->work.deploy_key = memory_copy_text(key.text);
 		if (current && strcmp(current->deploy_key, key.text) == 0 &&

@@ -9,7 +9,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { RESULT_BYTES_MAX = 1024 * 1024, LOG_TAIL_BYTES = 4096, REASON_MAX = 400 };
+enum {
+	RESULT_BYTES_MAX = 1024 * 1024,
+	LOG_TAIL_BYTES = 4096,
+	REASON_MAX = 400,
+	ARTIFACTS_SHOWN = 8
+};
 
 char *stage_log(const char *folder, const char *service, const char *step)
 {
@@ -91,6 +96,29 @@ static bool add_image_files(struct run *run, struct run_service *service, struct
 	return true;
 }
 
+static bool need_binary(const struct run_service *service, const char *output, struct error *err)
+{
+	const char *binary = service->service->image.binary;
+	scoped(text_free) char *artifacts = path_join(output, "artifacts");
+	scoped(text_free) char *path = path_join(artifacts, binary);
+	scoped(buf_free) struct buf list = {0};
+	scoped(strings_free) struct strings names = {0};
+
+	if (file_exists(path))
+		return true;
+	error_raise(err, ERROR_INVALID, "the build of \"%s\" left no artifact \"%s\"",
+		service->service->name, binary);
+	if (!folder_list(artifacts, &names, NULL) || !names.count)
+		return error_next(err, "name it below artifacts: files: in %s",
+			service->service->buildspec);
+	for (size_t i = 0; i < names.count && i < ARTIFACTS_SHOWN; i++)
+		buf_printf(&list, "%s%s", i ? ", " : "", names.items[i]);
+	return error_next(err,
+		"image.binary must be one of them, with its path among the "
+		"artifacts: %s",
+		buf_text(&list));
+}
+
 static bool image_command(struct run *run, struct run_service *service, struct strings *argv,
 	struct error *err)
 {
@@ -109,7 +137,7 @@ static bool image_command(struct run *run, struct run_service *service, struct s
 			service->service->name, image->dockerfile);
 		return error_next(err, "name the program with image.binary");
 	}
-	if (!folder_make(parent, 0755, err))
+	if (!need_binary(service, output, err) || !folder_make(parent, 0755, err))
 		return false;
 	strings_add(argv, "image");
 	strings_add(argv, "build");
@@ -268,6 +296,22 @@ bool stage_start(struct run *run, struct run_step *step, struct error *err)
 	environment_of(run, &env);
 	return start_process(run, step, &argv, &env, out, log, lock, err) ||
 	       error_while(err, "starting %s of %s", step->row.name, step->row.service);
+}
+
+void stage_note(const struct run *run, const struct run_step *step, const struct error *err)
+{
+	scoped(text_free) char *path =
+		stage_log(run->row.folder, step->row.service, step->row.name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	FILE *log = fd < 0 ? NULL : fdopen(fd, "a");
+
+	/* Without a log the step's reason tells the most of it. */
+	if (log)
+		error_print(log, err, false);
+	if (log)
+		fclose(log);
+	else if (fd >= 0)
+		close(fd);
 }
 
 /* The last line of a log that says something. */

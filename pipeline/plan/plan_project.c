@@ -14,9 +14,11 @@ bool plan_read_project(struct snapshot *snapshot, struct project **out_project, 
 	if (!snapshot_read(snapshot, PROJECT_FILE, PROJECT_BYTES_MAX, &text, err))
 		return error_next(err,
 			"\"dogshore init\" writes a first " PROJECT_FILE "; commit it");
-	if (!project_parse(buf_str(&text), PROJECT_FILE, NULL, out_project, err))
-		return error_while(err, "reading " PROJECT_FILE " of commit %.12s",
+	if (!project_parse(buf_str(&text), PROJECT_FILE, NULL, out_project, err)) {
+		error_while(err, "reading " PROJECT_FILE " of commit %.12s",
 			snapshot_commit(snapshot));
+		return error_next(err, "\"dogshore check\" lists all that is wrong with it");
+	}
 	return true;
 }
 

@@ -45,8 +45,11 @@ static const char program[] =
 	"case $step in\n"
 	"registry) echo '{\"registry\":\"123456789012.dkr.ecr.eu-central-1.amazonaws.com\"}';;\n"
 	"build)\n"
-	"	while [ $# -gt 0 ]; do [ \"$1\" != --output ] || mkdir -p \"$2/artifacts\"; shift; "
-	"done\n"
+	"	while [ $# -gt 0 ]; do\n"
+	"		if [ \"$1\" = --output ]; then mkdir -p \"$2/artifacts\"; "
+	": >\"$2/artifacts/$service\"; fi\n"
+	"		shift\n"
+	"	done\n"
 	"	echo '{}';;\n"
 	"image)\n"
 	"	while [ $# -gt 0 ]; do [ \"$1\" != --output ] || out=${2%:*}; shift; done\n"
@@ -142,10 +145,12 @@ static void put_services(struct world *world)
 
 	for (size_t i = 0; i < 2; i++) {
 		scoped(text_free) char *main = path_join(names[i], "main.c");
+		scoped(text_free) char *buildspec = path_join(names[i], "buildspec.yml");
 		scoped(text_free) char *task = path_join(names[i], "t.json");
 		scoped(text_free) char *service = path_join(names[i], "s.json");
 
 		git_put(&world->git, main, "int main;\n");
+		git_put(&world->git, buildspec, "version: 0.2\n");
 		git_put(&world->git, task, "{}");
 		git_put(&world->git, service, "{}");
 	}
