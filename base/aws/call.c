@@ -241,6 +241,11 @@ static enum step attempt_call(struct aws *aws, struct call *call, struct retry *
 	if (!send_once(aws, call, retry, &response, err)) {
 		*out_failure = (struct aws_failure){0};
 		error_while(err, "calling %s %s", call->service->name, call->operation);
+		error_next(err, "%s",
+			http_host_is_loopback(call->parts.host)
+				? "is the local cloud up? dogshore local up --detach"
+				: "is the network up, and are AWS_REGION and AWS_ENDPOINT_URL "
+				  "right?");
 		return decide(aws, retry, outcome_of(&response, err), call);
 	}
 	log_trace("aws", "%s %s: %d in %lld ms", call->service->name, call->operation,

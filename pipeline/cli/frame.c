@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "pipeline/cli/cancel.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -123,6 +124,7 @@ static bool print_commands(FILE *out, const char *group)
 static int finish(struct command_context *context, bool done, struct error *err, bool where,
 	bool json)
 {
+	cancel_too_late();
 	if (!done) {
 		fflush(stdout);
 		error_next_by_reason(err);

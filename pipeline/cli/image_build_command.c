@@ -1,6 +1,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "builders/image/image.h"
+#include "pipeline/cli/cancel.h"
 #include "pipeline/cli/command.h"
 
 static struct {
@@ -93,6 +94,7 @@ static bool run(struct command_context *context, struct error *err)
 	scoped(text_free) char *cache = path_join(context->state, "layers");
 	struct image_options build;
 
+	cancel_at_once(context->json);
 	if (!check_given(context, &build, err))
 		return false;
 	build.cache_folder = given.no_cache ? NULL : cache;

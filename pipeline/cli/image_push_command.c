@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "builders/registry/copy.h"
+#include "pipeline/cli/cancel.h"
 #include "pipeline/cli/command.h"
 
 static struct push_options given;
@@ -25,6 +26,7 @@ static bool run(struct command_context *context, struct error *err)
 	scoped(reference_free) struct reference target = {0};
 	struct push_result result;
 
+	cancel_at_once(context->json);
 	if (!reference_parse(context->words.items[1], &target, err) ||
 		!copy_layout_to_registry(context->words.items[0], &target, &given, &result, err))
 		return false;
