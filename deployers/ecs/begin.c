@@ -54,7 +54,8 @@ static struct json *detail_of(const struct deployment *deployment)
 		"task_definition", json_text_new(deployment->task_definition), "image",
 		json_text_new(deployment->result->image), "environment",
 		json_text_new(deployment->place->environment), "started_ms",
-		json_int_new(deployment->result->started_ms), NULL);
+		json_int_new(deployment->result->started_ms), "undoes",
+		json_copy(deployment->undoes), NULL);
 }
 
 static struct json *outcome_of(const struct deployment *deployment)
@@ -223,6 +224,7 @@ bool deployment_begin(struct deployment *deployment, struct error *err)
 static bool find_by_definition(struct deployment *deployment, const char *task_definition,
 	int64_t started_ms, struct error *err)
 {
+	const char *undone = json_get_text(deployment->undoes, "service_deployment", NULL);
 	scoped(json_free) struct json *list = NULL;
 
 	if (!call_list_deployments(deployment->place, &list, err))
@@ -233,6 +235,9 @@ static bool find_by_definition(struct deployment *deployment, const char *task_d
 		double created_ms = json_real(json_get(row, "createdAt"), 0) * 1000;
 		scoped(text_free) char *runs = NULL;
 
+		/* A way back is newer than what it undoes. */
+		if (undone && text_equal(json_get_text(row, "serviceDeploymentArn", NULL), undone))
+			break;
 		if (created_ms + 1000 < (double)started_ms)
 			continue;
 		if (!call_revision_task_definition(deployment->place, revision, &runs, err))
@@ -284,8 +289,16 @@ bool deployment_adopt(struct deployment *deployment, struct error *err)
 	if (!journal_find(deployment->journal, "ecs.deploy", subject, &number, &outcome, &detail,
 		    &result, err))
 		return false;
-	if (number == 0 || !text_equal(json_get_text(detail, "client_token", NULL), token) ||
-		text_equal(outcome, "failed"))
+	if (number == 0 || !text_equal(json_get_text(detail, "client_token", NULL), token))
 		return true;
-	return adopt_act(deployment, number, outcome, detail, result, err);
+	if (json_is_object(json_get(detail, "undoes")))
+		deployment->undoes = json_copy(json_get(detail, "undoes"));
+	if (!text_equal(outcome, "failed") &&
+		!adopt_act(deployment, number, outcome, detail, result, err))
+		return false;
+	/* It was going back: that goes on, whether it had begun or not. */
+	if (deployment->undoes && !deployment->task_definition)
+		deployment->task_definition =
+			memory_copy_text(json_get_text(detail, "task_definition", NULL));
+	return true;
 }

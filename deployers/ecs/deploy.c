@@ -2,7 +2,6 @@
 #include "base/memory.h"
 #include "deployers/ecs/calls.h"
 #include "deployers/ecs/deployment.h"
-#include "deployers/ecs/task_definition.h"
 
 #include <stdlib.h>
 
@@ -15,6 +14,7 @@ void deploy_result_free(struct deploy_result *result)
 	free(result->image);
 	json_free(&result->events);
 	json_free(&result->tasks);
+	json_free(&result->checks);
 	*result = (struct deploy_result){0};
 }
 
@@ -27,18 +27,19 @@ void deployment_free(struct deployment *deployment)
 	free(deployment->task_definition);
 	free(deployment->number);
 	free(deployment->arn);
+	free(deployment->balancer);
+	json_free(&deployment->undoes);
 	diagnosis_free(&deployment->diagnosis);
 	strings_free(&deployment->event_ids);
 	*deployment = (struct deployment){0};
 }
 
-static void start(struct deployment *deployment)
+void deployment_start_result(struct deployment *deployment)
 {
-	struct deploy_result *result = deployment->result;
-
-	*result = (struct deploy_result){
+	*deployment->result = (struct deploy_result){
 		.events = json_array_new(),
 		.tasks = json_array_new(),
+		.checks = json_array_new(),
 		.started_ms = clock_now(deployment->place->clock),
 	};
 }
@@ -118,6 +119,8 @@ static bool deploy(struct deployment *deployment, struct error *err)
 	know_events(deployment);
 	if (!deployment_prepare(deployment, err) || !deployment_adopt(deployment, err))
 		return false;
+	if (deployment->undoes)
+		return deployment_undo_again(deployment, err);
 	if (!deployment->arn &&
 		(!choose_revision(deployment, err) || !deployment_begin(deployment, err)))
 		return false;
@@ -127,7 +130,11 @@ static bool deploy(struct deployment *deployment, struct error *err)
 		json_object_of("service", json_text_new(deployment->place->service),
 			"task_definition", json_text_new(deployment->task_definition), "strategy",
 			json_text_new(deployment->result->strategy), NULL));
-	return request->no_wait || deployment_follow(deployment, err);
+	if (request->no_wait)
+		return true;
+	return deployment_follow(deployment, err) &&
+	       (deployment->result->verdict != VERDICT_DEPLOYED ||
+		       deployment_check(deployment, err));
 }
 
 bool ecs_deploy(const struct deploy_request *request, struct deploy_result *out_result,
@@ -141,7 +148,7 @@ bool ecs_deploy(const struct deploy_request *request, struct deploy_result *out_
 		.timeout_ms = request->timeout_ms,
 	};
 
-	start(&deployment);
+	deployment_start_result(&deployment);
 	return end(&deployment, deploy(&deployment, err), err);
 }
 
@@ -196,23 +203,6 @@ static bool take_newest(struct deployment *deployment, struct json **out_list, s
 		&deployment->task_definition, err);
 }
 
-/* For logs and the image in the result. */
-static bool read_definition(struct deployment *deployment, struct error *err)
-{
-	scoped(json_free) struct json *answer = NULL;
-
-	if (!deployment->task_definition)
-		return true;
-	if (!call_describe_definition(deployment->place, deployment->task_definition, &answer, err))
-		return false;
-	deployment->definition = definition_of_answer(answer);
-	const struct json *first =
-		json_at(json_get(deployment->definition, "containerDefinitions"), 0);
-
-	deployment->result->image = memory_copy_text(json_get_text(first, "image", NULL));
-	return true;
-}
-
 static bool wait_for(struct deployment *deployment, struct error *err)
 {
 	scoped(json_free) struct json *list = NULL;
@@ -220,7 +210,7 @@ static bool wait_for(struct deployment *deployment, struct error *err)
 	if (!need_running(deployment, err))
 		return false;
 	know_events(deployment);
-	return take_newest(deployment, &list, err) && read_definition(deployment, err) &&
+	return take_newest(deployment, &list, err) && deployment_read_definition(deployment, err) &&
 	       deployment_follow(deployment, err);
 }
 
@@ -232,56 +222,17 @@ bool ecs_wait(const struct deploy_place *place, int64_t timeout_ms,
 		.timeout_ms = timeout_ms,
 		.passive = true};
 
-	start(&deployment);
+	deployment_start_result(&deployment);
 	return end(&deployment, wait_for(&deployment, err), err);
-}
-
-/* The task definition of the newest successful deployment whose definition is not what runs. */
-static bool find_previous(struct deployment *deployment, const struct json *list,
-	char **out_task_definition, struct error *err)
-{
-	const char *running = json_get_text(deployment->running, "taskDefinition", "");
-
-	for (size_t i = 0; i < json_count(list); i++) {
-		const struct json *row = json_at(list, i);
-		scoped(text_free) char *runs = NULL;
-
-		if (!text_equal(json_get_text(row, "status", ""), "SUCCESSFUL"))
-			continue;
-		if (!call_revision_task_definition(deployment->place,
-			    json_get_text(row, "targetServiceRevisionArn", ""), &runs, err))
-			return false;
-		if (!runs || text_equal(runs, running))
-			continue;
-		*out_task_definition = runs;
-		runs = NULL;
-		return true;
-	}
-	return error_raise(err, ERROR_NOT_FOUND,
-		"%s has no earlier successful deployment to go back to",
-		place_service(deployment->place));
 }
 
 static bool go_back(struct deployment *deployment, const struct json *list, struct error *err)
 {
+	const char *running = json_get_text(deployment->running, "taskDefinition", "");
 	char *previous = NULL;
-	bool changed = false;
 
-	if (!find_previous(deployment, list, &previous, err))
-		return false;
-	text_free(&deployment->task_definition);
-	text_free(&deployment->number);
-	text_free(&deployment->arn);
-	deployment->task_definition = previous;
-	deployment_note("deploying the last version that was good", previous);
-	scoped(json_free) struct json *input =
-		json_object_of("cluster", json_text_new(deployment->place->cluster), "service",
-			json_text_new(place_service(deployment->place)), "taskDefinition",
-			json_text_new(previous), NULL);
-
-	return read_definition(deployment, err) &&
-	       deployment_update(deployment, input, &changed, err) &&
-	       deployment_follow(deployment, err);
+	return deployment_find_previous(deployment, list, running, &previous, err) &&
+	       deployment_go_back(deployment, previous, err);
 }
 
 static bool roll_back(struct deployment *deployment, struct error *err)
@@ -304,7 +255,7 @@ static bool roll_back(struct deployment *deployment, struct error *err)
 	deployment_note("telling the deployment under way to roll back", "it was asked for");
 	return (phase == DEPLOYMENT_ROLLING_BACK ||
 		       call_stop_deployment(deployment->place, deployment->arn, err)) &&
-	       read_definition(deployment, err) && deployment_follow(deployment, err);
+	       deployment_read_definition(deployment, err) && deployment_follow(deployment, err);
 }
 
 bool ecs_rollback(const struct deploy_place *place, int64_t timeout_ms, struct journal *journal,
@@ -315,6 +266,6 @@ bool ecs_rollback(const struct deploy_place *place, int64_t timeout_ms, struct j
 		.timeout_ms = timeout_ms,
 		.journal = journal};
 
-	start(&deployment);
+	deployment_start_result(&deployment);
 	return end(&deployment, roll_back(&deployment, err), err);
 }

@@ -2,7 +2,8 @@
  * ecs_deploy.h - deploying to Amazon ECS: one service, one image, one environment.
  *
  *     fill in the files -> provision (local only) -> register what changed -> create or update
- *         -> follow our own service deployment -> verdict, with the cause when it is a bad one
+ *         -> follow our own service deployment -> make the checks of what serves now, and deploy the
+ *            version before when one fails -> verdict, with the cause when it is a bad one
  *
  * Everything goes over the AWS API; the local cloud is just another endpoint. Outside calls with
  * effects are announced to the journal before and settled after, so that the same deployment (the
@@ -17,6 +18,7 @@
 #include "base/aws.h"
 #include "base/journal.h"
 #include "deployers/ecs/verdict.h"
+#include "deployers/verify/http_check.h"
 
 struct deploy_strategy_choice {
 	const char *type;         /* a row of strategies.c; NULL: as the service file says */
@@ -53,6 +55,11 @@ struct deploy_request {
 	struct deploy_strategy_choice strategy;
 	const char *const *alarms;
 	size_t alarm_count;
+	/* Made when the deployment succeeded, but for no_wait and when there was nothing to do. A path is
+	 * asked of the load balancer when the route covers it, else (provision only: elsewhere they
+	 * cannot be reached) of each task. Borrowed. */
+	const struct http_check *checks;
+	size_t check_count;
 	const char *client_token; /* NULL: a new deployment each time */
 	int64_t timeout_ms;       /* 0: 30 min */
 	bool no_wait;             /* return as soon as the deployment has begun */
@@ -70,6 +77,7 @@ struct deploy_result {
 	struct json *events;   /* owned; array of {"at","message"} */
 	struct json
 		*tasks; /* owned; array: those that run and those that stopped, with their logs */
+	struct json *checks; /* owned; array of {"http","status","answers","cause"} */
 	int64_t started_ms, duration_ms;
 };
 void deploy_result_free(struct deploy_result *result);

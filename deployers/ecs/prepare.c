@@ -299,5 +299,6 @@ bool deployment_prepare(struct deployment *deployment, struct error *err)
 	deployment->service = service_of_file(file);
 	if (request->provision && !provision_service(request, deployment->definition, err))
 		return false;
-	return connect_route(deployment, err) && apply_strategy(deployment, err);
+	return connect_route(deployment, err) && apply_strategy(deployment, err) &&
+	       deployment_prepare_checks(deployment, err);
 }

@@ -4,6 +4,8 @@
 #include "pipeline/cli/deploy_target.h"
 #include "pipeline/ledger/act_journal.h"
 
+#include <stdlib.h>
+
 static struct deploy_flags flags = {.attempts = DEPLOY_ATTEMPTS};
 static struct {
 	const char *image, *strategy, *client_token;
@@ -67,6 +69,7 @@ struct order {
 	struct deploy_target target;
 	struct buf task, service;
 	char *name;
+	struct http_check *checks;
 	struct ledger *ledger;
 	struct act_journal journal;
 };
@@ -78,6 +81,19 @@ static void order_free(struct order *order)
 	buf_free(&order->task);
 	buf_free(&order->service);
 	text_free(&order->name);
+	free(order->checks);
+}
+
+/* The environment's checks as the deployer takes them; owned. */
+static struct http_check *checks_of(const struct project_http_checks *given_checks)
+{
+	struct http_check *checks = memory_new_array(given_checks->count, sizeof(*checks));
+
+	for (size_t i = 0; i < given_checks->count; i++)
+		checks[i] = (struct http_check){.http = given_checks->items[i].http,
+			.expect = (int)given_checks->items[i].expect,
+			.for_ms = given_checks->items[i].for_ms};
+	return checks;
 }
 
 static bool prepare(struct command_context *context, struct order *order,
@@ -106,6 +122,9 @@ static bool prepare(struct command_context *context, struct order *order,
 	request->strategy = strategy_of(target->environment);
 	request->alarms = target->environment->alarms.items;
 	request->alarm_count = target->environment->alarms.count;
+	order->checks = checks_of(&target->environment->checks);
+	request->checks = order->checks;
+	request->check_count = target->environment->checks.count;
 	request->client_token = given.client_token;
 	request->timeout_ms = given.timeout_ms;
 	request->no_wait = given.no_wait;
@@ -123,10 +142,6 @@ static bool run(struct command_context *context, struct error *err)
 	if (!prepare(context, &order, &request, err) ||
 		!cancel_watch(&request.place.cancel_fd, err))
 		return false;
-	if (order.target.environment->checks.count)
-		fprintf(stderr,
-			"warning: %s has \"checks\": they are validated, but not made yet\n",
-			request.place.environment);
 	if (!ledger_current_forget(order.ledger, order.target.current->app,
 		    order.target.environment->name, context->words.items[0], err))
 		return false;

@@ -63,6 +63,7 @@ static void write_json(struct command_context *context, const char *stage,
 	json_put_text(&w, "cause", result->cause);
 	json_put_value(&w, "events", result->events);
 	json_put_value(&w, "tasks", result->tasks);
+	json_put_value(&w, "checks", result->checks);
 	json_object_end(&w);
 }
 

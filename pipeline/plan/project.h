@@ -79,7 +79,7 @@ struct project_strategy {
 };
 
 struct project_http_check {
-	const char *http; /* path */
+	const char *http; /* path or URL */
 	int64_t expect;   /* status; 0: 200 */
 	int64_t for_ms;
 };

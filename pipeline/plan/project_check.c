@@ -1,6 +1,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/path.h"
+#include "deployers/verify/http_check.h"
 #include "pipeline/plan/project.h"
 
 #include <string.h>
@@ -165,6 +166,53 @@ static bool check_service(struct checking *checking, const struct project_servic
 	       check_json(checking, service, yaml_get(deploy, "service"), service->deploy.service);
 }
 
+/* The first deployed service whose route does not lead to the path; NULL: each one does. */
+static const struct project_service *find_uncovered(const struct project *project, const char *http)
+{
+	for (size_t i = 0; i < project->services.count; i++) {
+		const struct project_service *service = &project->services.items[i];
+		const struct project_route *route = &service->deploy.route;
+
+		if (service->deploy.given &&
+			!(route->given && http_check_is_covered(http, route->path, route->host)))
+			return service;
+	}
+	return NULL;
+}
+
+/* On AWS only a load balancer or a URL can be asked: tasks are out of reach. */
+static void check_http(struct checking *checking, const struct project_environment *environment,
+	const struct project_http_check *check, const struct yaml *node)
+{
+	const struct project_service *uncovered = NULL;
+	scoped(error_free) struct error wrong = {0};
+
+	if (!http_check_is_valid(check->http, &wrong)) {
+		findings_add(checking->findings, checking->project->file, node->line, node->column,
+			"%s", wrong.message);
+		return;
+	}
+	if (text_equal(environment->target, "aws") && !http_check_is_absolute(check->http))
+		uncovered = find_uncovered(checking->project, check->http);
+	if (uncovered)
+		findings_add(checking->findings, checking->project->file, node->line, node->column,
+			"the route of \"%s\" does not lead to \"%s\", and tasks on AWS cannot be "
+			"reached from here: give a whole URL (https://…), or a path that the "
+			"routes "
+			"of all services cover",
+			uncovered->name, check->http);
+}
+
+static void check_environment(struct checking *checking,
+	const struct project_environment *environment, const struct yaml *node)
+{
+	const struct yaml *checks = yaml_get(node, "checks");
+
+	for (size_t i = 0; i < environment->checks.count; i++)
+		check_http(checking, environment, &environment->checks.items[i],
+			yaml_get(checks->items[i], "http"));
+}
+
 bool project_check(const struct project *project, const struct project_tree *tree,
 	struct findings *findings, struct error *err)
 {
@@ -176,6 +224,13 @@ bool project_check(const struct project *project, const struct project_tree *tre
 
 		if (!check_service(&checking, service, yaml_get(services, service->name)))
 			return error_while(err, "checking the service \"%s\"", service->name);
+	}
+	const struct yaml *environments = yaml_get(project->root, "environments");
+
+	for (size_t i = 0; i < project->environments.count; i++) {
+		const struct project_environment *one = &project->environments.items[i];
+
+		check_environment(&checking, one, yaml_get(environments, one->name));
 	}
 	findings_sort(findings);
 	return true;

@@ -87,7 +87,7 @@ static const struct shape strategy_shape = {.noun = "strategy",
 	.size = sizeof(struct project_strategy)};
 
 static const struct shape_row check_rows[] = {
-	{"http", SHAPE_TEXT, AT(project_http_check, http), "the path to ask for", true},
+	{"http", SHAPE_TEXT, AT(project_http_check, http), "the path or URL to ask for", true},
 	{"expect", SHAPE_INT, AT(project_http_check, expect), "the status to be answered",
 		.least = 100, .most = 599},
 	{"for", SHAPE_DURATION, AT(project_http_check, for_ms), "how long it must hold"},

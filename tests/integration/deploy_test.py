@@ -25,7 +25,7 @@ static void end(int signal_number) { (void)signal_number; _exit(0); }
 int main(void)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(8080)};
-	int on = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
+	int on = 1, asked = 0, listener = socket(AF_INET, SOCK_STREAM, 0);
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGTERM, end);
@@ -43,19 +43,22 @@ int main(void)
 		int client = accept(listener, NULL, NULL);
 		ssize_t size = client < 0 ? 0 : read(client, request, sizeof(request));
 
+		int sour = SOURS && size > 0 && !strncmp(request, "GET /health", 11) && ++asked > 3;
+
 		snprintf(answer, sizeof(answer), "HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
-			STATUS, strlen(VERSION), VERSION);
+			sour ? "503 No" : STATUS, strlen(VERSION), VERSION);
 		if (size > 0 && write(client, answer, strlen(answer)) < 0)
 			puts("a client went away");
 		close(client);
 	}
 }
 """
-VERSIONS = {  # name: crashes at start, status it answers with
-    "one": (0, "200 OK"),
-    "two": (0, "200 OK"),
-    "crash": (1, "200 OK"),
-    "sick": (0, "500 No"),
+VERSIONS = {  # name: crashes at start, status it answers with, /health turns 503 after three answers
+    "one": (0, "200 OK", 0),
+    "two": (0, "200 OK", 0),
+    "crash": (1, "200 OK", 0),
+    "sick": (0, "500 No", 0),
+    "sour": (0, "200 OK", 1),
 }
 TASK = {
     "family": "app", "networkMode": "awsvpc", "cpu": "256", "memory": "512",
@@ -78,9 +81,7 @@ def write(path, value):
     file.write_text(value if isinstance(value, str) else json.dumps(value, indent=2))
 
 
-def ready():
-    stage.repository.mkdir()
-    stage.environment["GREETING"] = "hello"
+def write_project(path="/*", checks="[]"):
     write("dogshore.yml", f"""
 app: demo
 services:
@@ -90,18 +91,26 @@ services:
     deploy:
       task: deploy/task.json
       service: deploy/service.json
-      route: {{path: "/*", health: /health, port: {stage.port}}}
+      route: {{path: "{path}", health: /ready, port: {stage.port}}}
 environments:
-  local: {{target: local}}
+  local:
+    target: local
+    checks: {checks}
 """)
+
+
+def ready():
+    stage.repository.mkdir()
+    stage.environment["GREETING"] = "hello"
+    write_project()
     write("app/deploy/task.json", TASK)
     write("app/deploy/service.json", SERVICE)
     write("app/buildspec.yml", "version: 0.2\n")
     stage.start_cloud()
-    for name, (crashes, status) in VERSIONS.items():
+    for name, (crashes, status, sours) in VERSIONS.items():
         program = stage.folder / name
         subprocess.run(["gcc", "-x", "c", "-", "-o", program, f'-DVERSION="{name}"', f"-DCRASHES={crashes}",
-                        f'-DSTATUS="{status}"'], input=PROGRAM, text=True, check=True)
+                        f"-DSOURS={sours}", f'-DSTATUS="{status}"'], input=PROGRAM, text=True, check=True)
         layout = f"{stage.folder}/layout:{name}"
         stage.dogshore("image", "build", "--binary", str(program), "--port", "8080", "--output", layout, expect=0)
         pushed = stage.dogshore("image", "push", layout, f"{stage.endpoint_address}/demo/app:{name}",
@@ -113,9 +122,9 @@ def deploy(image, *flags):
     return stage.dogshore("deploy", "app", "--env", "local", "--image", images.get(image, image), *flags)
 
 
-def serves():
+def serves(path="/"):
     """What the balancer answers: it is one program or the other, never anything else."""
-    return stage.get("/")[1].strip()
+    return stage.get(path)[1].strip()
 
 
 def first_line(result):
@@ -146,6 +155,34 @@ def the_same_again_changes_nothing():
     check("exit status", result.status, 0)
     check("nothing changed", result.document["changed"], False)
     check("nothing was registered", stage.aws("ecs", "list-task-definitions")["taskDefinitionArns"], before)
+
+
+def what_fails_its_checks_is_rolled_back():
+    """SUCCESSFUL for ECS, healthy for the balancer, and yet /health turns 503 a little later."""
+    for route, path, asked in (("/*", "/", f"http://127.0.0.1:{stage.port}/health"), ("/app*", "/app", ":8080/health")):
+        where = "asked of the balancer" if route == "/*" else "asked of the tasks"
+        write_project(route, "[{http: /health, expect: 200, for: 2s}]")
+        good = deploy("two", "--client-token", f"two{len(path)}")
+        check(f"{where}: what holds is deployed", good.status, 0)
+        made = [(row["http"], row["status"], row["cause"]) for row in good.document["checks"]]
+        check(f"{where}: the check is in the result", made, [("/health", "passed", None)])
+        with stage.load(path) as load:
+            result = deploy("sour", "--client-token", f"sour{len(path)}")
+        check(f"{where}: exit status", result.status, 4)
+        check(f"{where}: verdict", result.document["verdict"], "rolled_back")
+        check_contains(f"{where}: the first line names what was asked", first_line(result), asked)
+        check_contains(f"{where}: and what was answered", first_line(result), "answered 503, expected 200 (")
+        check(f"{where}: the check is told as failed", result.document["checks"][0]["status"], "failed")
+        check(f"{where}: no request failed", load.failed, [])
+        check(f"{where}: the version before serves", serves(path), "two")
+        again = deploy("sour", "--client-token", f"sour{len(path)}")
+        check(f"{where}: the same try again has the same end",
+              (again.status, again.document["cause"]), (4, result.document["cause"]))
+        same = deploy("two")
+        check(f"{where}: with nothing to deploy nothing is checked",
+              (same.document["changed"], same.document["checks"]), (False, []))
+        write_project()
+        check(f"{where}: on with the next", deploy("one").status, 0)
 
 
 def bad_versions_are_rolled_back():
@@ -240,6 +277,7 @@ run_tests(
     a_bad_first_version_is_a_failure,
     a_good_version_is_deployed,
     the_same_again_changes_nothing,
+    what_fails_its_checks_is_rolled_back,
     bad_versions_are_rolled_back,
     a_missing_image_ends_it_early,
     one_that_never_gets_healthy_times_out,

@@ -4,6 +4,8 @@
 #include "deployers/ecs/ecs_deploy.h"
 #include "tests/unit/deployers/ecs/fake_ecs.h"
 
+#include <unistd.h>
+
 #define DIGEST_1 "sha256:1111111111111111111111111111111111111111111111111111111111111111"
 #define DIGEST_2 "sha256:2222222222222222222222222222222222222222222222222222222222222222"
 #define IMAGE_1 "host/booking/rooms@" DIGEST_1
@@ -21,6 +23,7 @@ struct list_journal {
 	char *kind, *outcome;
 	struct json *detail, *result;
 	bool lose_settle; /* the process dies between the call and the record of its outcome */
+	bool lose_undo;   /* it dies between the record of the way back and the call */
 };
 
 static bool intend(void *self, const char *kind, const char *subject, const struct json *detail,
@@ -28,7 +31,6 @@ static bool intend(void *self, const char *kind, const char *subject, const stru
 {
 	struct list_journal *journal = self;
 
-	(void)err;
 	CHECK_TEXT(subject, "c/rooms");
 	if (text_equal(kind, "ecs.deploy")) {
 		text_free(&journal->kind);
@@ -39,7 +41,8 @@ static bool intend(void *self, const char *kind, const char *subject, const stru
 		journal->detail = json_copy(detail);
 	}
 	*out_act = ++journal->acts;
-	return true;
+	return !journal->lose_undo || !json_get(detail, "undoes") ||
+	       error_raise(err, ERROR_SYSTEM, "the ledger is gone");
 }
 
 static bool settle(void *self, int64_t act, const char *outcome, const struct json *result,
@@ -71,8 +74,33 @@ static bool find(void *self, const char *kind, const char *subject, int64_t *out
 	return true;
 }
 
+/* What the checks ask: so many requests are answered with 200, all others with 503. */
+struct health {
+	struct fake_server *server;
+	char *url; /* owned */
+	int good;
+	struct fake_ecs *newer; /* a newer deployment begins there with the first 503; NULL: none */
+};
+
+static void health_answer(void *context, struct fake_request *request, struct buf *out)
+{
+	struct health *health = context;
+
+	(void)request;
+	if (health->good == 0 && health->newer) {
+		(void)fake_server_requests(health->newer->server);
+		fake_ecs_deploy_newer(health->newer);
+		(void)fake_server_requests(health->newer->server);
+		health->newer = NULL;
+	}
+	fake_reply(out, health->good > 0 ? 200 : 503, "", str_literal("text"));
+	health->good -= health->good > 0;
+}
+
 struct scene {
 	struct fake_ecs ecs;
+	struct health health; /* only with start_health() */
+	struct http_check check;
 	struct test_clock clock;
 	struct aws *aws;
 	struct deploy_request request;
@@ -84,6 +112,8 @@ static void scene_free(struct scene *scene)
 {
 	aws_free(&scene->aws);
 	fake_ecs_stop(&scene->ecs);
+	fake_server_stop(&scene->health.server);
+	text_free(&scene->health.url);
 	deploy_result_free(&scene->result);
 	text_free(&scene->journal.kind);
 	text_free(&scene->journal.outcome);
@@ -468,6 +498,182 @@ TEST(with_nothing_before_there_is_nothing_to_go_back_to)
 	CHECK_FAILS(roll_back(&scene, &err), ERROR_NOT_FOUND);
 	REQUIRE_OK(deploy(&scene, &err));
 	CHECK_FAILS(roll_back(&scene, &err), ERROR_NOT_FOUND);
+}
+
+/* The first version is deployed; the next one is the second, checked for two seconds. */
+static bool start_health(struct scene *scene, int good, struct error *err)
+{
+	if (!deploy(scene, err))
+		return false;
+	scene->health.good = good;
+	scene->health.server = fake_server_start(NULL, health_answer, &scene->health);
+	scene->health.url =
+		memory_format("http://127.0.0.1:%d/health", fake_server_port(scene->health.server));
+	scene->check = (struct http_check){.http = scene->health.url, .for_ms = 2000};
+	scene->request.checks = &scene->check;
+	scene->request.check_count = 1;
+	scene->request.image = IMAGE_2;
+	scene->request.client_token = "t";
+	return true;
+}
+
+static const char *check_text(const struct scene *scene, const char *key)
+{
+	return json_get_text(json_at(scene->result.checks, 0), key, "null");
+}
+
+TEST(it_is_deployed_when_the_checks_held)
+{
+	SCENE;
+
+	REQUIRE_OK(start_health(&scene, 1000, &err));
+	REQUIRE_OK(deploy(&scene, &err));
+	is_verdict(&scene, VERDICT_DEPLOYED);
+	CHECK_INT(json_count(scene.result.checks), 1);
+	CHECK_TEXT(check_text(&scene, "http"), scene.health.url);
+	CHECK_TEXT(check_text(&scene, "status"), "passed");
+	CHECK_TEXT(check_text(&scene, "cause"), "null");
+	CHECK(json_get_int(json_at(scene.result.checks, 0), "answers", 0) > 2);
+	/* With nothing to deploy nothing is checked. */
+	int requests = fake_server_requests(scene.health.server);
+
+	scene.request.client_token = NULL;
+	REQUIRE_OK(deploy(&scene, &err));
+	CHECK(scene.result.nothing_to_do);
+	CHECK_INT(json_count(scene.result.checks), 0);
+	CHECK_INT(fake_server_requests(scene.health.server), requests);
+}
+
+static void is_rolled_back_by_the_check(struct scene *scene)
+{
+	scoped(text_free) char *cause =
+		memory_format("rooms: GET %s answered 503, expected 200 (2 times)",
+			scene->health.url);
+
+	is_verdict(scene, VERDICT_ROLLED_BACK);
+	CHECK_TEXT(scene->result.cause, cause);
+	/* It is about the version that failed; the one before serves. */
+	CHECK_TEXT(scene->result.task_definition,
+		"arn:aws:ecs:us-east-1:0:task-definition/rooms:2");
+	CHECK_TEXT(scene->result.deployment_id,
+		"arn:aws:ecs:us-east-1:0:service-deployment/c/rooms/d2");
+	CHECK_TEXT(scene->result.image, IMAGE_2);
+	CHECK_TEXT(json_get_text(scene->ecs.service, "taskDefinition", ""),
+		"arn:aws:ecs:us-east-1:0:task-definition/rooms:1");
+	CHECK_INT(scene->ecs.updated, 2); /* forth and back */
+}
+
+TEST(a_failed_check_goes_back_to_the_version_before)
+{
+	SCENE;
+
+	REQUIRE_OK(start_health(&scene, 3, &err));
+	REQUIRE_OK(deploy(&scene, &err));
+	is_rolled_back_by_the_check(&scene);
+	CHECK_TEXT(check_text(&scene, "status"), "failed");
+	CHECK_CONTAINS(check_text(&scene, "cause"), "answered 503");
+	CHECK_INT(json_get_int(json_at(scene.result.checks, 0), "answers", 0), 5);
+	CHECK_INT(json_count(scene.result.tasks), 1);
+	CHECK_TEXT(scene.journal.outcome, "done");
+	/* The same try again: the same end, and nothing is done twice. */
+	REQUIRE_OK(deploy(&scene, &err));
+	is_rolled_back_by_the_check(&scene);
+	text_free(&scene.journal.outcome); /* as if the outcome had never been written */
+	json_free(&scene.journal.result);
+	REQUIRE_OK(deploy(&scene, &err));
+	is_rolled_back_by_the_check(&scene);
+}
+
+TEST(dying_before_the_way_back_it_is_gone_by_the_next_try)
+{
+	SCENE;
+
+	REQUIRE_OK(start_health(&scene, 3, &err));
+	scene.journal.lose_undo = true;
+	CHECK_FAILS(deploy(&scene, &err), ERROR_UNKNOWN);
+	CHECK_INT(scene.ecs.updated, 1);
+	scene.journal.lose_undo = false;
+	REQUIRE_OK(deploy(&scene, &err));
+	is_rolled_back_by_the_check(&scene);
+}
+
+TEST(without_a_version_before_a_failed_check_is_a_failure)
+{
+	SCENE;
+
+	scene.request.image = IMAGE_2;
+	REQUIRE_OK(start_health(&scene, 3, &err));
+	scene.request.task_text =
+		str_literal("{\"family\":\"rooms\",\"containerDefinitions\":[{\"name\":\"app\"}]}");
+	json_set_text(json_at(scene.ecs.deployments, 0), "status", "STOPPED");
+	json_set_text(json_at(json_get(scene.ecs.service, "deployments"), 0), "rolloutState",
+		"FAILED");
+	REQUIRE_OK(deploy(&scene, &err));
+	is_verdict(&scene, VERDICT_FAILED);
+	CHECK_CONTAINS(scene.result.cause, "answered 503, expected 200 (2 times)");
+	CHECK_INT(scene.ecs.updated, 1);
+}
+
+TEST(a_way_back_that_fails_is_told_too)
+{
+	SCENE;
+	static const char *const statuses[] = {"SUCCESSFUL", NULL};
+
+	REQUIRE_OK(start_health(&scene, 3, &err));
+	scene.ecs.statuses = statuses;
+	scene.ecs.statuses_of_third = (const char *const[]){"ROLLBACK_SUCCESSFUL", NULL};
+	REQUIRE_OK(deploy(&scene, &err));
+	is_verdict(&scene, VERDICT_FAILED);
+	CHECK_CONTAINS(scene.result.cause,
+		"answered 503, expected 200 (2 times); going back did not "
+		"succeed: rooms: ");
+}
+
+TEST(what_a_newer_deployment_brought_is_not_taken_back)
+{
+	SCENE;
+
+	REQUIRE_OK(start_health(&scene, 3, &err));
+	scene.health.newer = &scene.ecs;
+	REQUIRE_OK(deploy(&scene, &err));
+	is_verdict(&scene, VERDICT_SUPERSEDED);
+	CHECK_INT(scene.ecs.updated, 1);
+}
+
+TEST(told_to_stop_while_checking_it_stops)
+{
+	SCENE;
+	int ends[2];
+
+	REQUIRE_OK(start_health(&scene, 1000, &err));
+	REQUIRE(pipe(ends) == 0);
+	scene.ecs.statuses = (const char *const[]){"SUCCESSFUL", NULL}; /* at the first look */
+	CHECK(write(ends[1], "x", 1) == 1);
+	scene.request.place.cancel_fd = ends[0];
+	CHECK_FAILS(deploy(&scene, &err), ERROR_CANCELLED);
+	CHECK_INT(scene.ecs.updated, 1);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+TEST(a_check_that_cannot_be_made_changes_nothing)
+{
+	SCENE;
+
+	REQUIRE_OK(start_health(&scene, 1000, &err));
+	scene.check.http = "/health";
+	CHECK(!deploy(&scene, &err));
+	CHECK_INT(err.kind, ERROR_USAGE);
+	CHECK_CONTAINS(err.message, "\"/health\"");
+	CHECK_CONTAINS(err.next, "whole URL");
+	error_free(&err);
+	/* A route that does not lead there; then one that does, but no target group. */
+	scene.request.route = (struct deploy_route){.given = true, .path = "/rooms*"};
+	CHECK_FAILS(deploy(&scene, &err), ERROR_USAGE);
+	scene.check.http = "/rooms/health";
+	CHECK_FAILS(deploy(&scene, &err), ERROR_USAGE);
+	CHECK_INT(scene.ecs.registered, 1);
+	CHECK_INT(scene.ecs.updated, 0);
 }
 
 TEST(wrong_files_change_nothing)

@@ -133,11 +133,13 @@ static struct json *list_deployments(struct fake_ecs *ecs, const struct json *in
 
 static const char *next_status(struct fake_ecs *ecs)
 {
-	const char *status = ecs->statuses[ecs->looks];
+	bool third = ecs->number == 3 && ecs->statuses_of_third;
+	const char *const *statuses = third ? ecs->statuses_of_third : ecs->statuses;
+	const char *status = statuses[ecs->looks];
 
 	if (ecs->stopped && ecs->after_stop)
 		return ecs->after_stop;
-	if (ecs->statuses[ecs->looks + 1])
+	if (statuses[ecs->looks + 1])
 		ecs->looks++;
 	return status;
 }

@@ -11,10 +11,11 @@
 
 struct fake_ecs {
 	struct fake_server *server;
-	struct json *service;        /* NULL: there is none */
-	struct json *definitions;    /* revision N stands at N - 1 */
-	struct json *deployments;    /* of the service, newest first */
-	const char *const *statuses; /* of the newest, one per look; ends with NULL */
+	struct json *service;                 /* NULL: there is none */
+	struct json *definitions;             /* revision N stands at N - 1 */
+	struct json *deployments;             /* of the service, newest first */
+	const char *const *statuses;          /* of the newest, one per look; ends with NULL */
+	const char *const *statuses_of_third; /* of deployment 3 instead; NULL: the same */
 	int looks;
 	int crashed;             /* tasks of the newest deployment that exited with 139 */
 	const char *stop_reason; /* stoppedReason of those instead; NULL: they exited */

@@ -1,0 +1,42 @@
+/*
+ * http_watch.h - asks addresses side by side until every check has passed or one has failed.
+ */
+#ifndef DEPLOYERS_VERIFY_HTTP_WATCH_H
+#define DEPLOYERS_VERIFY_HTTP_WATCH_H
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "deployers/verify/http_check.h"
+
+enum { HTTP_WATCH_ANSWER_MS = 5 * 1000 }; /* within which an answer must be there */
+
+/* One address asked for one check. */
+struct http_probe {
+	const struct http_check *check; /* borrowed */
+	char *url;                      /* owned */
+	const char *host;               /* for the Host header; borrowed; NULL: the URL's */
+	struct http_check_state state;
+	int64_t due_ms; /* when it is asked again */
+	enum http_check_step step;
+	char *cause; /* owned: why it failed; else NULL */
+};
+
+struct http_watch {
+	struct http_probe *probes; /* owned */
+	size_t count;
+	struct clock *clock; /* borrowed */
+	int cancel_fd;       /* > 0: readable when we are to stop */
+};
+
+/* Takes url. */
+void http_watch_add(struct http_watch *watch, const struct http_check *check, char *url,
+	const char *host);
+void http_watch_free(struct http_watch *watch);
+
+/*
+ * Asks and judges; afterwards each probe's step says how far it came: HTTP_CHECK_GO_ON when another
+ * one failed first. Bad answers are no error. Fails with ERROR_CANCELLED when told to stop.
+ */
+bool http_watch_run(struct http_watch *watch, struct error *err) must_use;
+
+#endif
