@@ -39,6 +39,7 @@ struct http_request {
 	 * DELETE and OPTIONS are always sent once. */
 	bool send_once;
 	int redirect_limit; /* 0: a 3xx is an answer like any other. Credentials are dropped on another host */
+	bool direct;             /* through no proxy, whatever the environment says */
 	size_t body_limit_bytes; /* 0: 16 MiB; ERROR_LIMIT beyond */
 	/* Body bytes of a 2xx answer go here instead of into response.body when set; false stops with
 	 * its error. What a refusal says is in response.body as always. */

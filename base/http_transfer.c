@@ -325,7 +325,7 @@ bool transfer_prepare(struct transfer *transfer, struct error *err)
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_PATH_AS_IS, 1L); /* what was signed must be what is sent */
 	SET(CURLOPT_HTTPHEADER, transfer->headers);
-	if (http_host_is_loopback(parts.host))
+	if (transfer->request->direct || http_host_is_loopback(parts.host))
 		SET(CURLOPT_NOPROXY, "*");
 	if (transfer->request->unix_socket)
 		SET(CURLOPT_UNIX_SOCKET_PATH, transfer->request->unix_socket);

@@ -106,7 +106,8 @@ static bool add_tasks(const struct deployment *deployment, const struct http_che
 				"the task %s has no address of its own to ask \"%s\" of",
 				path_base(json_get_text(json_at(tasks, i), "taskArn", "")),
 				check->http);
-		http_watch_add(watch, check, memory_format("%s%s", base, check->http), NULL);
+		http_watch_add(watch, check, memory_format("%s%s", base, check->http), NULL)
+			->direct = true;
 	}
 	return true;
 }

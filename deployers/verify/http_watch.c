@@ -6,13 +6,13 @@
 #include <poll.h>
 #include <stdlib.h>
 
-void http_watch_add(struct http_watch *watch, const struct http_check *check, char *url,
-	const char *host)
+struct http_probe *http_watch_add(struct http_watch *watch, const struct http_check *check,
+	char *url, const char *host)
 {
 	watch->probes =
 		memory_resize(watch->probes, (watch->count + 1) * sizeof(struct http_probe));
-	watch->probes[watch->count++] =
-		(struct http_probe){.check = check, .url = url, .host = host};
+	watch->probes[watch->count] = (struct http_probe){.check = check, .url = url, .host = host};
+	return &watch->probes[watch->count++];
 }
 
 void http_watch_free(struct http_watch *watch)
@@ -72,6 +72,7 @@ static void round_start(struct round *round, const struct http_watch *watch)
 			.header_count = probe->host ? 1 : 0,
 			.connect_timeout_ms = HTTP_WATCH_ANSWER_MS,
 			.timeout_ms = HTTP_WATCH_ANSWER_MS,
+			.direct = probe->direct,
 			.on_body = drop_body};
 		round->count++;
 	}

@@ -15,6 +15,7 @@ struct http_probe {
 	const struct http_check *check; /* borrowed */
 	char *url;                      /* owned */
 	const char *host;               /* for the Host header; borrowed; NULL: the URL's */
+	bool direct;                    /* no proxy leads there */
 	struct http_check_state state;
 	int64_t due_ms; /* when it is asked again */
 	enum http_check_step step;
@@ -28,9 +29,9 @@ struct http_watch {
 	int cancel_fd;       /* > 0: readable when we are to stop */
 };
 
-/* Takes url. */
-void http_watch_add(struct http_watch *watch, const struct http_check *check, char *url,
-	const char *host);
+/* Takes url. The probe may be changed until http_watch_run(), but is valid only until the next one. */
+struct http_probe *http_watch_add(struct http_watch *watch, const struct http_check *check,
+	char *url, const char *host);
 void http_watch_free(struct http_watch *watch);
 
 /*
