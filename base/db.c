@@ -326,7 +326,12 @@ static bool make_private(const char *path, struct error *err)
 {
 	scoped(descriptor_close) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
-	return fd >= 0 || error_raise_errno(err, "open database \"%s\"", path);
+	if (fd >= 0)
+		return true;
+	error_raise_errno(err, "open database \"%s\"", path);
+	return err->kind == ERROR_NOT_FOUND
+		       ? error_next(err, "make its folder first")
+		       : error_next(err, "it must be a file that you may read and write");
 }
 
 /* Two processes that open a new database at once: SQLite answers "busy" here without waiting. */

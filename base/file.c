@@ -112,10 +112,11 @@ bool file_size(const char *path, int64_t *out_size_bytes, struct error *err)
 }
 
 /* The slow way; begins where the descriptors stand. */
-static bool copy_by_reading(int from, int to, const char *name, struct error *err)
+static bool copy_by_reading(int from, int to, const char *name, const char *target,
+	struct error *err)
 {
 	scoped(buf_free) struct buf piece = {0};
-	scoped(text_free) char *what = memory_format("a copy of \"%s\"", name);
+	scoped(text_free) char *what = memory_format("\"%s\", a copy of \"%s\"", target, name);
 	char *room = buf_reserve(&piece, PIECE);
 
 	for (;;) {
@@ -132,7 +133,8 @@ static bool copy_by_reading(int from, int to, const char *name, struct error *er
 	}
 }
 
-static bool copy_content(int from, int to, const char *name, struct error *err)
+static bool copy_content(int from, int to, const char *name, const char *target,
+	struct error *err)
 {
 	ssize_t size;
 
@@ -143,7 +145,7 @@ static bool copy_content(int from, int to, const char *name, struct error *err)
 	} while (size > 0 || (size < 0 && errno == EINTR));
 	/* Done, refused (another file system), or a file that only claims to be empty: reading goes
 	 * on where the kernel's copy stopped. */
-	return copy_by_reading(from, to, name, err);
+	return copy_by_reading(from, to, name, target, err);
 }
 
 bool file_copy(const char *from, const char *to, struct error *err)
@@ -157,7 +159,7 @@ bool file_copy(const char *from, const char *to, struct error *err)
 	if (fstat(fd, &status) < 0)
 		return error_raise_errno(err, "look at \"%s\"", from);
 	return new_file_create(&file, to, status.st_mode & 07777, err) &&
-	       copy_content(fd, file.fd, from, err) && new_file_commit(&file, false, err);
+	       copy_content(fd, file.fd, from, to, err) && new_file_commit(&file, false, err);
 }
 
 bool file_remove(const char *path, struct error *err)

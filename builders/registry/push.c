@@ -231,8 +231,14 @@ bool push_image(const struct image_source *source, const struct digest *digest,
 			    .push = true,
 			    .clock = options->clock},
 		    &p.session, err) ||
-		!push(&p, digest, err))
+		!push(&p, digest, err)) {
+		if (err->kind == ERROR_PROTOCOL)
+			error_next(err,
+				"is %s a registry that speaks the OCI distribution "
+				"specification?",
+				target->host);
 		return error_while(err, "pushing to %s", name);
+	}
 	result.counts = *session_counts(p.session);
 	result.duration_ms = clock_elapsed(clock) - start_ms;
 	*out_result = result;
