@@ -218,6 +218,14 @@ static bool create_listener(const struct deploy_place *place, const char *balanc
 		error_ignore(&why, "another deployment was faster");
 		return true;
 	}
+	/* The local cloud's word for a port that another program of this machine has. */
+	if (why.kind == ERROR_INVALID) {
+		why.kind = ERROR_CONFLICT;
+		error_next(&why,
+			"end the program that has the port (ss -ltnp), or choose another one: "
+			"deploy: {route: {port: %lld}}",
+			(long long)port + 1);
+	}
 	error_move(err, &why);
 	return false;
 }

@@ -35,7 +35,10 @@ environments:
 TASK = {
     "family": "svc", "cpu": "256", "memory": "64", "networkMode": "awsvpc",
     "containerDefinitions": [{"name": "svc", "image": "${image}", "essential": True, "stopTimeout": 1,
-                              "portMappings": [{"containerPort": 8080}]}],
+                              "portMappings": [{"containerPort": 8080}],
+                              "logConfiguration": {"logDriver": "awslogs", "options": {
+                                  "awslogs-group": "/shop/svc", "awslogs-region": "us-east-1",
+                                  "awslogs-stream-prefix": "svc", "awslogs-create-group": "true"}}}],
 }
 SERVICE = {
     "serviceName": "svc", "cluster": "shop", "desiredCount": 1, "launchType": "FARGATE",
@@ -159,7 +162,17 @@ class Shop(scene.Scene):
         if ledger:
             check(f"{what}: nothing in the ledger is left open", self.open_rows(), [])
         check(f"{what}: no partial file is left", self.partial_files(), [])
+        # a container that was being started when the verdict came is stopped a moment later
+        self.settle(lambda: not self.processes())
         check(f"{what}: no process is left", self.processes(), [])
+
+    @staticmethod
+    def settle(question):
+        """Waits for a while; the check that follows says what was wrong."""
+        try:
+            scene.wait_until("things to settle", question, 15)
+        except TimeoutError:
+            pass
 
     # ---- images
 
