@@ -133,8 +133,7 @@ static bool copy_by_reading(int from, int to, const char *name, const char *targ
 	}
 }
 
-static bool copy_content(int from, int to, const char *name, const char *target,
-	struct error *err)
+static bool copy_content(int from, int to, const char *name, const char *target, struct error *err)
 {
 	ssize_t size;
 
