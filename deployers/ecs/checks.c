@@ -2,6 +2,7 @@
 #include "base/path.h"
 #include "deployers/ecs/calls.h"
 #include "deployers/ecs/deployment.h"
+#include "deployers/ecs/target_health.h"
 #include "deployers/ecs/tasks.h"
 #include "deployers/verify/http_watch.h"
 
@@ -9,6 +10,15 @@ static bool is_for_balancer(const struct deploy_request *request, const struct h
 {
 	return !http_check_is_absolute(check->http) && request->route.given &&
 	       http_check_is_covered(check->http, request->route.path, request->route.host);
+}
+
+/* Tasks on AWS are out of reach, but not of the load balancer, which asks them for just this. */
+static bool is_for_health(const struct deploy_request *request, const struct http_check *check)
+{
+	const char *health = request->route.health ? request->route.health : "/";
+
+	return !request->provision && request->route.given && text_equal(check->http, health) &&
+	       !is_for_balancer(request, check);
 }
 
 static bool has_port(const struct json *definition)
@@ -29,12 +39,12 @@ static bool prepare_for_tasks(const struct deployment *deployment, const struct 
 
 	if (!request->provision) {
 		error_raise(err, ERROR_USAGE,
-			"the check of \"%s\" cannot be made: no route of %s leads there, and tasks "
-			"on "
-			"AWS cannot be reached from here",
+			"the check of \"%s\" cannot be made: it is neither under the route of %s "
+			"nor its health path, and tasks on AWS cannot be reached from here",
 			check->http, deployment->place->service);
 		return error_next(err,
-			"give it as a whole URL (https://…), or a path that the route covers");
+			"give it as a whole URL (https://…), a path that the route covers, or its "
+			"health path");
 	}
 	return has_port(deployment->definition) ||
 	       error_raise(err, ERROR_USAGE,
@@ -53,7 +63,10 @@ bool deployment_prepare_checks(struct deployment *deployment, struct error *err)
 			return false;
 		if (http_check_is_absolute(check->http))
 			continue;
-		if (!is_for_balancer(request, check)) {
+		if (is_for_health(request, check)) {
+			if (!target_health_prepare(deployment, check, err))
+				return false;
+		} else if (!is_for_balancer(request, check)) {
 			if (!prepare_for_tasks(deployment, check, err))
 				return false;
 		} else if (!deployment->balancer &&
@@ -113,7 +126,8 @@ static bool add_tasks(const struct deployment *deployment, const struct http_che
 }
 
 static bool add_check(const struct deployment *deployment, const struct http_check *check,
-	const struct json *tasks, struct http_watch *watch, struct error *err)
+	const struct json *tasks, struct target_health *health, struct http_watch *watch,
+	struct error *err)
 {
 	const struct deploy_request *request = deployment->request;
 
@@ -123,13 +137,17 @@ static bool add_check(const struct deployment *deployment, const struct http_che
 		http_watch_add(watch, check,
 			memory_format("%s%s", deployment->balancer, check->http),
 			request->route.host);
+	else if (is_for_health(request, check))
+		http_watch_add(watch, check,
+			memory_format("%s by the load balancer's health check", check->http), NULL)
+			->watcher = &health->watcher;
 	else
 		return add_tasks(deployment, check, tasks, watch, err);
 	return true;
 }
 
-/* The tasks that serve; none when the service is scaled to nothing. */
-static bool serving_tasks(struct deployment *deployment, struct json **out_tasks, struct error *err)
+bool deployment_serving_tasks(const struct deployment *deployment, struct json **out_tasks,
+	struct error *err)
 {
 	scoped(json_free) struct json *tasks = NULL;
 
@@ -208,14 +226,16 @@ bool deployment_check(struct deployment *deployment, struct error *err)
 	scoped(http_watch_free) struct http_watch watch = {.clock = deployment->place->clock,
 		.cancel_fd = deployment->place->cancel_fd};
 	scoped(json_free) struct json *tasks = NULL;
+	scoped(target_health_free) struct target_health health;
 	const char *cause = NULL;
 
+	target_health_init(&health, deployment);
 	if (request->check_count == 0)
 		return true;
-	if (!serving_tasks(deployment, &tasks, err))
+	if (!deployment_serving_tasks(deployment, &tasks, err))
 		return false;
 	for (size_t i = 0; i < request->check_count && json_count(tasks); i++)
-		if (!add_check(deployment, &request->checks[i], tasks, &watch, err))
+		if (!add_check(deployment, &request->checks[i], tasks, &health, &watch, err))
 			return false;
 	tell(&watch);
 	if (!run(deployment, &watch, err))

@@ -5,6 +5,7 @@
  *     begin.c    create, update, adopt          follow.c    look until there is a verdict
  *     checks.c   what must hold then            back.c      deploy the version before
  *     balancer.c where a route is asked from outside
+ *     target_health.c  what the load balancer's own health check says
  *     deploy.c   all of it in order; wait, rollback
  */
 #ifndef DEPLOYERS_ECS_DEPLOYMENT_H
@@ -64,6 +65,9 @@ bool deployment_follow(struct deployment *deployment, struct error *err) must_us
 bool deployment_prepare_checks(struct deployment *deployment, struct error *err) must_use;
 /* Makes them, after a good verdict; when one fails, goes back and changes the verdict. */
 bool deployment_check(struct deployment *deployment, struct error *err) must_use;
+/* The tasks that serve; none when the service is scaled to nothing. */
+bool deployment_serving_tasks(const struct deployment *deployment, struct json **out_tasks,
+	struct error *err) must_use;
 /* Where the listener of the service's route is reached from here; ERROR_USAGE when there is none. */
 bool deployment_find_balancer(struct deployment *deployment, char **out_url, struct error *err)
 	must_use;

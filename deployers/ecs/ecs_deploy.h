@@ -56,8 +56,9 @@ struct deploy_request {
 	const char *const *alarms;
 	size_t alarm_count;
 	/* Made when the deployment succeeded, but for no_wait and when there was nothing to do. A path is
-	 * asked of the load balancer when the route covers it, else (provision only: elsewhere they
-	 * cannot be reached) of each task. Borrowed. */
+	 * asked of the load balancer when the route covers it, else of each task with provision, and
+	 * without, where they cannot be reached, the load balancer's own health check is looked at: it
+	 * must be of this path. Borrowed. */
 	const struct http_check *checks;
 	size_t check_count;
 	const char *client_token; /* NULL: a new deployment each time */

@@ -59,6 +59,12 @@ enum http_check_step http_check_decide(const struct http_check *check,
 								 : HTTP_CHECK_GO_ON;
 }
 
+enum http_check_step http_check_decide_right(const struct http_check *check,
+	struct http_check_state *state, int64_t now_ms, bool right)
+{
+	return http_check_decide(check, state, now_ms, right ? expected(check) : 0);
+}
+
 int64_t http_check_delay_ms(const struct http_check *check, const struct http_check_state *state,
 	int64_t now_ms)
 {

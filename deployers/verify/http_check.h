@@ -51,6 +51,10 @@ struct http_check_state {
 enum http_check_step http_check_decide(const struct http_check *check,
 	struct http_check_state *state, int64_t now_ms, int status);
 
+/* The same for who knows only that an answer is as expected or not. */
+enum http_check_step http_check_decide_right(const struct http_check *check,
+	struct http_check_state *state, int64_t now_ms, bool right);
+
 /* How long to wait before asking again: short at first, one second later, and never past the end
  * of `for` unless there is a doubt. */
 int64_t http_check_delay_ms(const struct http_check *check, const struct http_check_state *state,

@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <stdlib.h>
 
+enum { UNKNOWN_DELAY_MS = 250 };
+
 struct http_probe *http_watch_add(struct http_watch *watch, const struct http_check *check,
 	char *url, const char *host)
 {
@@ -51,6 +53,11 @@ static void round_free(struct round *round)
 	free(round->probes);
 }
 
+static bool is_due(const struct http_probe *probe, int64_t now_ms)
+{
+	return probe->step == HTTP_CHECK_GO_ON && probe->due_ms <= now_ms;
+}
+
 static void round_start(struct round *round, const struct http_watch *watch)
 {
 	int64_t now_ms = clock_elapsed(watch->clock);
@@ -63,7 +70,7 @@ static void round_start(struct round *round, const struct http_watch *watch)
 		struct http_probe *probe = &watch->probes[i];
 		size_t at = round->count;
 
-		if (probe->step != HTTP_CHECK_GO_ON || probe->due_ms > now_ms)
+		if (probe->watcher || !is_due(probe, now_ms))
 			continue;
 		round->probes[at] = probe;
 		round->hosts[at] = (struct http_header){"Host", probe->host};
@@ -88,6 +95,58 @@ static void judge(struct http_probe *probe, const struct http_response *response
 	if (probe->step == HTTP_CHECK_FAILED)
 		probe->cause = http_check_cause(probe->check, &probe->state, probe->url,
 			response->error.message);
+}
+
+static void judge_seen(struct http_probe *probe, struct http_seen *seen, int64_t now_ms)
+{
+	int64_t delay_ms = UNKNOWN_DELAY_MS;
+
+	if (seen->known) {
+		probe->known_ms = now_ms;
+		probe->step =
+			http_check_decide_right(probe->check, &probe->state, now_ms, seen->right);
+		delay_ms = http_check_delay_ms(probe->check, &probe->state, now_ms);
+	} else if (now_ms - probe->known_ms >= HTTP_WATCH_UNKNOWN_MS) {
+		probe->step = HTTP_CHECK_FAILED;
+	}
+	probe->due_ms = now_ms +
+			(delay_ms > probe->watcher->least_ms ? delay_ms : probe->watcher->least_ms);
+	if (probe->step == HTTP_CHECK_FAILED) {
+		probe->cause = seen->trouble;
+		seen->trouble = NULL;
+	}
+}
+
+static bool may_pass(const struct error *err)
+{
+	return err->kind == ERROR_UNAVAILABLE || err->kind == ERROR_TIMED_OUT ||
+	       err->kind == ERROR_PROTOCOL;
+}
+
+/* Lets every watcher that is due look, once. */
+static bool look(struct http_watch *watch, struct error *err)
+{
+	for (size_t i = 0; i < watch->count; i++) {
+		struct http_probe *probe = &watch->probes[i];
+		struct http_seen seen = {0};
+		struct error why = {0};
+
+		if (!probe->watcher || !is_due(probe, clock_elapsed(watch->clock)))
+			continue;
+		bool looked = probe->watcher->look(probe->watcher->context, &seen, &why);
+		int64_t now_ms = clock_elapsed(watch->clock);
+
+		if (!looked &&
+			(!may_pass(&why) || now_ms - probe->known_ms >= HTTP_WATCH_UNKNOWN_MS)) {
+			error_move(err, &why);
+			return false;
+		}
+		if (!looked)
+			error_ignore(&why, "it is looked again, for a while");
+		judge_seen(probe, &seen, now_ms);
+		free(seen.trouble);
+	}
+	return true;
 }
 
 /* Asks every address that is due, once. */
@@ -159,8 +218,8 @@ bool http_watch_run(struct http_watch *watch, struct error *err)
 		return false;
 	for (size_t i = 0; i < watch->count; i++)
 		watch->probes[i].state.started_ms = watch->probes[i].due_ms =
-			clock_elapsed(watch->clock);
-	while (ask(watch, client, err)) {
+			watch->probes[i].known_ms = clock_elapsed(watch->clock);
+	while (ask(watch, client, err) && look(watch, err)) {
 		if (is_decided(watch))
 			return true;
 		if (!pause_asking(watch, err))

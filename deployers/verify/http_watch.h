@@ -8,7 +8,25 @@
 #include "base/error.h"
 #include "deployers/verify/http_check.h"
 
-enum { HTTP_WATCH_ANSWER_MS = 5 * 1000 }; /* within which an answer must be there */
+enum {
+	HTTP_WATCH_ANSWER_MS = 5 * 1000,       /* within which an answer must be there */
+	HTTP_WATCH_UNKNOWN_MS = 5 * 60 * 1000, /* for which a watcher may see nothing to judge */
+};
+
+/* What a watcher saw. */
+struct http_seen {
+	bool known;    /* false: nothing to judge by yet */
+	bool right;    /* as the check wants it */
+	char *trouble; /* owned: what is not right, or not known */
+};
+
+/* Somebody who asks for us and tells what the answers are like. */
+struct http_watcher {
+	/* Fails when it cannot look; then it is asked again for a while if that may pass. */
+	bool (*look)(void *context, struct http_seen *out_seen, struct error *err);
+	void *context;    /* borrowed */
+	int64_t least_ms; /* between looks */
+};
 
 /* One address asked for one check. */
 struct http_probe {
@@ -16,6 +34,9 @@ struct http_probe {
 	char *url;                      /* owned */
 	const char *host;               /* for the Host header; borrowed; NULL: the URL's */
 	bool direct;                    /* no proxy leads there */
+	const struct http_watcher
+		*watcher; /* looks instead of us; borrowed; NULL: the URL is asked */
+	int64_t known_ms; /* when the watcher last saw something to judge */
 	struct http_check_state state;
 	int64_t due_ms; /* when it is asked again */
 	enum http_check_step step;

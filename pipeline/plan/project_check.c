@@ -166,15 +166,20 @@ static bool check_service(struct checking *checking, const struct project_servic
 	       check_json(checking, service, yaml_get(deploy, "service"), service->deploy.service);
 }
 
-/* The first deployed service whose route does not lead to the path; NULL: each one does. */
+/* Asked of the load balancer, or by it. */
+static bool is_checkable(const struct project_route *route, const char *http)
+{
+	return route->given && (http_check_is_covered(http, route->path, route->host) ||
+				       text_equal(http, route->health ? route->health : "/"));
+}
+
+/* The first deployed service that the path cannot be checked of on AWS; NULL: there is none. */
 static const struct project_service *find_uncovered(const struct project *project, const char *http)
 {
 	for (size_t i = 0; i < project->services.count; i++) {
 		const struct project_service *service = &project->services.items[i];
-		const struct project_route *route = &service->deploy.route;
 
-		if (service->deploy.given &&
-			!(route->given && http_check_is_covered(http, route->path, route->host)))
+		if (service->deploy.given && !is_checkable(&service->deploy.route, http))
 			return service;
 	}
 	return NULL;
@@ -196,10 +201,10 @@ static void check_http(struct checking *checking, const struct project_environme
 		uncovered = find_uncovered(checking->project, check->http);
 	if (uncovered)
 		findings_add(checking->findings, checking->project->file, node->line, node->column,
-			"the route of \"%s\" does not lead to \"%s\", and tasks on AWS cannot be "
-			"reached from here: give a whole URL (https://…), or a path that the "
-			"routes "
-			"of all services cover",
+			"the route of \"%s\" does not lead to \"%s\" nor is that its health path, "
+			"and tasks on AWS cannot be reached from here: give a whole URL "
+			"(https://…), a path that the routes of all services cover, or their "
+			"health path",
 			uncovered->name, check->http);
 }
 

@@ -2,6 +2,7 @@
 """`deploy` and its relatives on the real local cloud: every verdict with its exit status and its cause."""
 import json
 import os
+import re
 import subprocess
 import threading
 from pathlib import Path
@@ -43,7 +44,8 @@ int main(void)
 		int client = accept(listener, NULL, NULL);
 		ssize_t size = client < 0 ? 0 : read(client, request, sizeof(request));
 
-		int sour = SOURS && size > 0 && !strncmp(request, "GET /health", 11) && ++asked > 3;
+		int sour = SOURS && size > 0 && !strncmp(request, SOURS == 1 ? "GET /health" : "GET /ready ", 11) &&
+			++asked > (SOURS == 1 ? 3 : 2);
 
 		snprintf(answer, sizeof(answer), "HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
 			sour ? "503 No" : STATUS, strlen(VERSION), VERSION);
@@ -53,12 +55,13 @@ int main(void)
 	}
 }
 """
-VERSIONS = {  # name: crashes at start, status it answers with, /health turns 503 after three answers
+VERSIONS = {  # name: crashes at start, status it answers with, 1: /health turns 503 after three answers, 2: /ready after two
     "one": (0, "200 OK", 0),
     "two": (0, "200 OK", 0),
     "crash": (1, "200 OK", 0),
     "sick": (0, "500 No", 0),
     "sour": (0, "200 OK", 1),
+    "tired": (0, "200 OK", 2),
 }
 TASK = {
     "family": "app", "networkMode": "awsvpc", "cpu": "256", "memory": "512",
@@ -81,7 +84,7 @@ def write(path, value):
     file.write_text(value if isinstance(value, str) else json.dumps(value, indent=2))
 
 
-def write_project(path="/*", checks="[]"):
+def write_project(path="/*", checks="[]", far=None):
     write("dogshore.yml", f"""
 app: demo
 services:
@@ -96,7 +99,13 @@ environments:
   local:
     target: local
     checks: {checks}
-""")
+""" + (f"""
+  far:
+    target: aws
+    region: us-east-1
+    cluster: demo
+    checks: {far}
+""" if far else ""))
 
 
 def ready():
@@ -118,8 +127,8 @@ def ready():
         images[name] = f"{stage.endpoint_address}/demo/app@{pushed.document['digest']}"
 
 
-def deploy(image, *flags):
-    return stage.dogshore("deploy", "app", "--env", "local", "--image", images.get(image, image), *flags)
+def deploy(image, *flags, env="local"):
+    return stage.dogshore("deploy", "app", "--env", env, "--image", images.get(image, image), *flags)
 
 
 def serves(path="/"):
@@ -183,6 +192,31 @@ def what_fails_its_checks_is_rolled_back():
               (same.document["changed"], same.document["checks"]), (False, []))
         write_project()
         check(f"{where}: on with the next", deploy("one").status, 0)
+
+
+def the_health_path_is_checked_by_the_load_balancer():
+    """As on AWS: tasks are out of reach, and the route leads elsewhere."""
+    write_project("/app*", far="[{http: /health, for: 1s}]")
+    result = deploy("two", env="far")
+    check("another path that the route does not cover is refused", result.status, 2)
+    write_project("/app*", far="[{http: /ready, expect: 201, for: 1s}]")
+    result = deploy("two", env="far")
+    check("so is another status", result.status, 2)
+    check_contains("which is said", result.said, "takes the status 200, not just 201")
+    write_project("/app*", far="[{http: /ready, for: 1s}]")
+    result = deploy("two", env="far")
+    check("what the load balancer finds healthy is deployed", result.status, 0)
+    check("and its check passed", [row["status"] for row in result.document["checks"]], ["passed"])
+    write_project("/app*", far="[{http: /ready, for: 2m}]")
+    result = deploy("tired", env="far")
+    check("what it finds unhealthy is rolled back", (result.status, result.document["verdict"]), (4, "rolled_back"))
+    check("the check failed", [row["status"] for row in result.document["checks"]], ["failed"])
+    check("which is the cause", result.document["cause"], "app: " + result.document["checks"][0]["cause"])
+    # The local cloud may stop an unhealthy task before anybody sees its target.
+    check("it names the target or the task", bool(re.fullmatch(
+        r"app: (target [0-9.]+:8080 is unhealthy: .+|task \w+ stopped: .*health checks.*)", result.document["cause"])), True)
+    write_project()
+    check("on with the next", deploy("one").status, 0)
 
 
 def bad_versions_are_rolled_back():
@@ -278,6 +312,7 @@ run_tests(
     a_good_version_is_deployed,
     the_same_again_changes_nothing,
     what_fails_its_checks_is_rolled_back,
+    the_health_path_is_checked_by_the_load_balancer,
     bad_versions_are_rolled_back,
     a_missing_image_ends_it_early,
     one_that_never_gets_healthy_times_out,

@@ -676,6 +676,91 @@ TEST(a_check_that_cannot_be_made_changes_nothing)
 	CHECK_INT(scene.ecs.updated, 0);
 }
 
+/* As on AWS: the route leads elsewhere, but the load balancer asks every task for /health. */
+static bool start_target_health(struct scene *scene, const char *const *states, struct error *err)
+{
+	scene->request.service_text = str_literal(
+		"{\"desiredCount\":1,\"loadBalancers\":[{\"targetGroupArn\":\"arn:g\"}]}");
+	if (!start_health(scene, 0, err))
+		return false;
+	scene->check.http = "/health";
+	scene->request.route =
+		(struct deploy_route){.given = true, .path = "/rooms*", .health = "/health"};
+	scene->ecs.target_states = states;
+	return true;
+}
+
+TEST(the_health_path_is_checked_by_the_load_balancer)
+{
+	SCENE;
+	static const char *const states[] = {"healthy", "initial", "initial", "healthy", NULL};
+
+	REQUIRE_OK(start_target_health(&scene, states, &err));
+	REQUIRE_OK(deploy(&scene, &err));
+	is_verdict(&scene, VERDICT_DEPLOYED);
+	CHECK_TEXT(check_text(&scene, "http"), "/health");
+	CHECK_TEXT(check_text(&scene, "status"), "passed");
+	CHECK(json_get_int(json_at(scene.result.checks, 0), "answers", 0) > 2);
+	CHECK_INT(fake_server_requests(scene.health.server), 0);
+}
+
+TEST(what_the_load_balancer_finds_unhealthy_is_rolled_back)
+{
+	SCENE;
+	static const char *const states[] = {"healthy", "healthy", "healthy", "unhealthy",
+		"draining", NULL};
+
+	REQUIRE_OK(start_target_health(&scene, states, &err));
+	REQUIRE_OK(deploy(&scene, &err));
+	is_verdict(&scene, VERDICT_ROLLED_BACK);
+	CHECK_TEXT(scene.result.cause, "rooms: target 10.0.1.7:8080 is unhealthy: Target.Code");
+	CHECK_TEXT(check_text(&scene, "status"), "failed");
+	CHECK_INT(scene.ecs.updated, 2);
+}
+
+TEST(a_task_that_ends_meanwhile_is_wrong_before_its_target_is)
+{
+	SCENE;
+	static const char *const states[] = {"healthy", "healthy", "healthy", "healthy", NULL};
+
+	REQUIRE_OK(start_target_health(&scene, states, &err));
+	scene.ecs.exits_at = 3;
+	REQUIRE_OK(deploy(&scene, &err));
+	is_verdict(&scene, VERDICT_ROLLED_BACK);
+	CHECK_TEXT(scene.result.cause,
+		"rooms: task r1 stopped: Essential container in task exited");
+}
+
+TEST(one_that_stays_initial_is_not_waited_for_without_end)
+{
+	SCENE;
+	static const char *const states[] = {"initial", NULL};
+
+	REQUIRE_OK(start_target_health(&scene, states, &err));
+	REQUIRE_OK(deploy(&scene, &err));
+	is_verdict(&scene, VERDICT_ROLLED_BACK);
+	CHECK_TEXT(scene.result.cause, "rooms: target 10.0.1.7:8080 is initial: Target.Code");
+}
+
+TEST(a_load_balancer_that_asks_for_something_else_is_no_check)
+{
+	SCENE;
+
+	REQUIRE_OK(start_target_health(&scene, NULL, &err));
+	scene.ecs.balancer_path = "/ping";
+	CHECK(!deploy(&scene, &err));
+	CHECK_INT(err.kind, ERROR_USAGE);
+	CHECK_CONTAINS(err.message, "rooms asks for \"/ping\", not \"/health\"");
+	error_free(&err);
+	scene.ecs.balancer_path = NULL;
+	scene.ecs.balancer_codes = "200-499";
+	CHECK(!deploy(&scene, &err));
+	CHECK_CONTAINS(err.message, "takes the status 200-499, not just 200");
+	error_free(&err);
+	CHECK_INT(scene.ecs.registered, 1);
+	CHECK_INT(scene.ecs.updated, 0);
+}
+
 TEST(wrong_files_change_nothing)
 {
 	SCENE;

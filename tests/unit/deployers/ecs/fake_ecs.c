@@ -187,13 +187,18 @@ static struct json *stop_deployment(struct fake_ecs *ecs, const struct json *inp
 	return json_object_new();
 }
 
+static bool has_exited(const struct fake_ecs *ecs)
+{
+	return ecs->exits_at && ecs->number == 2 && ecs->target_looks >= ecs->exits_at;
+}
+
 /* One running task "r1"; as many stopped ones "s1", "s2", … as crashed. */
 static struct json *list_tasks(struct fake_ecs *ecs, const struct json *input)
 {
 	bool running = text_equal(text_at(input, "desiredStatus"), "RUNNING");
 	struct json *list = json_array_new();
 
-	if (running)
+	if (running && !has_exited(ecs))
 		json_append(list, json_text_new("arn:task/c/r1"));
 	for (int i = 1; !running && i <= ecs->crashed; i++)
 		json_append(list, json_text_format("arn:task/c/s%d", i));
@@ -212,7 +217,9 @@ static const char *deployed_digest(struct fake_ecs *ecs)
 static struct json *task(struct fake_ecs *ecs, const char *arn, bool running)
 {
 	struct json *container = json_object_of("name", json_text_new("app"), "imageDigest",
-		json_text_new(deployed_digest(ecs)), NULL);
+		json_text_new(deployed_digest(ecs)), "networkInterfaces",
+		list_of(json_object_of("privateIpv4Address", json_text_new("10.0.1.7"), NULL)),
+		NULL);
 
 	if (!running && !ecs->stop_reason)
 		json_set_int(container, "exitCode", 139);
@@ -235,7 +242,7 @@ static struct json *describe_tasks(struct fake_ecs *ecs, const struct json *inpu
 	for (size_t i = 0; i < json_count(wanted); i++) {
 		const char *arn = json_text(json_at(wanted, i), "");
 
-		json_append(list, task(ecs, arn, strstr(arn, "/r") != NULL));
+		json_append(list, task(ecs, arn, strstr(arn, "/r") && !has_exited(ecs)));
 	}
 	return json_object_of("tasks", list, NULL);
 }
@@ -311,6 +318,55 @@ static void answer_operation(struct fake_ecs *ecs, size_t row, const struct json
 	fake_reply(out, 200, "", buf_str(&body));
 }
 
+static char *stack_outputs(void)
+{
+	return memory_copy_text("<Stacks><member><Outputs><member><OutputKey>Role</OutputKey>"
+				"<OutputValue>arn:role</OutputValue></member></Outputs></member>"
+				"</Stacks>");
+}
+
+static char *target_groups(const struct fake_ecs *ecs)
+{
+	return memory_format("<TargetGroups><member><TargetGroupName>rooms</TargetGroupName>"
+			     "<TargetType>ip</TargetType><HealthCheckPath>%s</HealthCheckPath>"
+			     "<Matcher><HttpCode>%s</HttpCode></Matcher></member></TargetGroups>",
+		ecs->balancer_path ? ecs->balancer_path : "/health",
+		ecs->balancer_codes ? ecs->balancer_codes : "200");
+}
+
+/* The task's own target, and one of a task that is none of ours. */
+static char *target_health(struct fake_ecs *ecs)
+{
+	const char *state = ecs->target_states ? ecs->target_states[ecs->target_looks] : "healthy";
+
+	if (ecs->target_states && ecs->target_states[ecs->target_looks + 1])
+		ecs->target_looks++;
+	return memory_format("<TargetHealthDescriptions><member><Target><Id>10.0.1.7</Id>"
+			     "<Port>8080</Port></Target><TargetHealth><State>%s</State>"
+			     "<Reason>Target.Code</Reason></TargetHealth></member><member><Target>"
+			     "<Id>10.0.1.8</Id><Port>8080</Port></Target><TargetHealth>"
+			     "<State>unhealthy</State></TargetHealth></member>"
+			     "</TargetHealthDescriptions>",
+		state);
+}
+
+static void answer_query(struct fake_ecs *ecs, const struct fake_request *request, struct buf *out)
+{
+	scoped(text_free) char *form = str_copy(request->body);
+	const char *operation = strstr(form, "Action=DescribeTargetHealth") ? "DescribeTargetHealth"
+				: strstr(form, "Action=DescribeTargetGroups")
+					? "DescribeTargetGroups"
+					: "DescribeStacks";
+	scoped(text_free) char *inner =
+		text_equal(operation, "DescribeTargetHealth")   ? target_health(ecs)
+		: text_equal(operation, "DescribeTargetGroups") ? target_groups(ecs)
+								: stack_outputs();
+	scoped(text_free) char *body =
+		memory_format("<R><%sResult>%s</%sResult></R>", operation, inner, operation);
+
+	fake_reply(out, 200, "", str_of(body));
+}
+
 static void answer(void *context, struct fake_request *request, struct buf *out)
 {
 	struct fake_ecs *ecs = context;
@@ -322,12 +378,8 @@ static void answer(void *context, struct fake_request *request, struct buf *out)
 		ecs->silent--;
 		return;
 	}
-	if (!target) { /* the query protocol: CloudFormation */
-		fake_reply(out, 200, "",
-			str_literal("<R><DescribeStacksResult><Stacks><member><Outputs><member>"
-				    "<OutputKey>Role</OutputKey><OutputValue>arn:role</OutputValue>"
-				    "</member></Outputs></member></Stacks></DescribeStacksResult></"
-				    "R>"));
+	if (!target) { /* the query protocol */
+		answer_query(ecs, request, out);
 		return;
 	}
 	if (ecs->denies_deployments && strstr(operation, "ServiceDeployments")) {

@@ -28,6 +28,10 @@ struct fake_ecs {
 	int registered, created, updated, stopped, changes; /* calls carried out */
 	struct json *last_input;                            /* of the last changing call */
 	int number;                                         /* of the newest deployment */
+	const char *const *target_states; /* of the task's target, one per look; ends with NULL */
+	int target_looks;
+	int exits_at; /* the running task of deployment 2 exits with this look; 0: never */
+	const char *balancer_path, *balancer_codes; /* of its health check; NULL: /health, 200 */
 };
 
 void fake_ecs_start(struct fake_ecs *ecs);

@@ -120,4 +120,52 @@ TEST(told_to_stop_it_stops)
 	close(ends[1]);
 }
 
+/* Looks for us: cannot for so many times, sees nothing to judge as often, then all is right. */
+struct looking {
+	int failing, unknown;
+	enum error_kind kind;
+};
+
+static bool look(void *context, struct http_seen *out_seen, struct error *err)
+{
+	struct looking *looking = context;
+
+	if (looking->failing && looking->failing--)
+		return error_raise(err, looking->kind, "no answer");
+	if (looking->unknown && looking->unknown--)
+		*out_seen = (struct http_seen){.trouble = memory_copy_text("it is new")};
+	else
+		*out_seen = (struct http_seen){.known = true, .right = true};
+	return true;
+}
+
+static bool watch(struct scene *scene, struct looking *looking, struct error *err)
+{
+	struct http_watcher watcher = {.look = look, .context = looking, .least_ms = 1000};
+
+	test_clock_init(&scene->clock, 0);
+	scene->watch.clock = &scene->clock.clock;
+	http_watch_add(&scene->watch, &two_seconds, memory_copy_text("/health"), NULL)->watcher =
+		&watcher;
+	return http_watch_run(&scene->watch, err);
+}
+
+TEST(a_watcher_may_be_without_an_answer_for_a_while)
+{
+	scoped(scene_free) struct scene scene = {0}, endless = {0}, silent = {0}, denied = {0};
+	struct error err = {0};
+
+	REQUIRE_OK(watch(&scene, &(struct looking){3, 30, ERROR_UNAVAILABLE}, &err));
+	CHECK_INT(scene.watch.probes[0].step, HTTP_CHECK_PASSED);
+	CHECK_INT(scene.watch.probes[0].state.answers, 3); /* one a second */
+	REQUIRE_OK(watch(&endless, &(struct looking){0, 1000, ERROR_NONE}, &err));
+	CHECK_INT(endless.watch.probes[0].step, HTTP_CHECK_FAILED);
+	CHECK_TEXT(endless.watch.probes[0].cause, "it is new");
+	/* Who cannot look does not know that anything is wrong. */
+	CHECK_FAILS(watch(&silent, &(struct looking){1000, 0, ERROR_UNAVAILABLE}, &err),
+		ERROR_UNAVAILABLE);
+	CHECK_FAILS(watch(&denied, &(struct looking){1, 0, ERROR_DENIED}, &err), ERROR_DENIED);
+	CHECK_INT(denied.clock.time_ms, 0);
+}
+
 TEST_MAIN()

@@ -317,10 +317,44 @@ TEST(missing_files_are_found_in_one_go)
 		"dogshore.yml:17:16: there is no \"services/rooms/deploy/service.json\" in the "
 		"repository\n");
 	CHECK_CONTAINS(text, "services/rooms/deploy/task.json:1:");
-	/* Asked of the load balancer of AWS this would never come to rooms. */
-	CHECK_CONTAINS(text,
-		"dogshore.yml:31:23: the route of \"rooms\" does not lead to \"/health\"");
-	CHECK_INT(findings.count, 5);
+	CHECK_INT(findings.count, 4);
+	CHECK_OK(folder_remove(folder, &err));
+}
+
+/* On AWS the load balancer is asked, or asks itself for the health path; nobody else gets to a task. */
+TEST(checks_that_nobody_can_make_are_found)
+{
+	static const char *const paths[] = {"/rooms/1", "/health", "/healthy"};
+	scoped(text_free) char *folder = NULL;
+	scoped(error_free) struct error err = {0};
+
+	REQUIRE_OK(folder_make_temporary(NULL, "project", &folder, &err));
+	put(folder, "rooms/buildspec.yml", "version: 0.2\n");
+	put(folder, "rooms/t.json", "{}");
+	for (size_t i = 0; i < countof(paths); i++) {
+		scoped(project_free) struct project *project = NULL;
+		scoped(findings_free) struct findings findings = {0};
+		scoped(text_free) char *text = memory_format(
+			"app: a\n"
+			"services:\n"
+			"  rooms:\n"
+			"    path: rooms\n"
+			"    image: {binary: rooms}\n"
+			"    deploy: {task: t.json, service: t.json, route: {path: \"/rooms*\", "
+			"health: /health}}\n"
+			"environments:\n"
+			"  production: {target: aws, cluster: c, checks: [{http: %s}]}\n",
+			paths[i]);
+
+		REQUIRE_OK(project_parse(str_of(text), PROJECT_FILE, NULL, &project, &err));
+		struct project_tree tree = project_tree_of_folder(folder);
+
+		CHECK_OK(project_check(project, &tree, &findings, &err));
+		CHECK_INT(findings.count, i == 2);
+		if (findings.count)
+			CHECK_CONTAINS(findings.items[0].message,
+				"the route of \"rooms\" does not lead to \"/healthy\" nor is");
+	}
 	CHECK_OK(folder_remove(folder, &err));
 }
 
