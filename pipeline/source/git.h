@@ -23,6 +23,9 @@ bool git_start(struct error *err) must_use;
 /* Makes TLS possible: libgit2 reads 140 certificates at start, which we put off until here. */
 bool git_load_certificates(struct error *err) must_use;
 
+/* A folder or URL for errors: without the user and password that may stand in a URL; the caller's. */
+char *git_public_place(const char *place) must_use;
+
 /* Raises libgit2's last error behind an action and an object; code decides the kind. */
 bool git_raise(struct error *err, int code, const char *format, ...) printf_like(3, 4);
 

@@ -85,22 +85,22 @@ static bool open_mirror(const char *folder, git_repository **out_git, struct err
 	return code >= 0 || git_raise(err, code, "make the mirror \"%s\"", folder);
 }
 
-/* The URL without a password, for errors. */
-static char *public_url(const char *url)
+char *git_public_place(const char *place)
 {
-	const char *scheme = strstr(url, "://"), *at = strchr(url, '@');
-	const char *slash = scheme ? strchr(scheme + 3, '/') : NULL;
+	const char *scheme = strstr(place, "://"), *authority = scheme ? scheme + 3 : NULL;
+	size_t size = authority ? strcspn(authority, "/") : 0;
+	const char *at = size ? memrchr(authority, '@', size) : NULL;
 
-	if (!scheme || !at || (slash && at > slash))
-		return memory_copy_text(url);
-	return memory_format("%.*s%s", (int)(scheme + 3 - url), url, at + 1);
+	if (!at)
+		return memory_copy_text(place);
+	return memory_format("%.*s%s", (int)(authority - place), place, at + 1);
 }
 
 bool repository_mirror(const char *url, const char *folder, bool *out_changed, struct error *err)
 {
 	scoped(repository_close) git_repository *git = NULL;
 	scoped(remote_close) git_remote *remote = NULL;
-	scoped(text_free) char *shown = public_url(url);
+	scoped(text_free) char *shown = git_public_place(url);
 	struct fetching fetching = {0};
 	git_fetch_options options = GIT_FETCH_OPTIONS_INIT;
 	char branches[] = "+refs/heads/*:refs/heads/*", tags[] = "+refs/tags/*:refs/tags/*";

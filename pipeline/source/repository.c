@@ -33,12 +33,17 @@ bool repository_open(const char *path, struct repository **out_repository, struc
 		return false;
 	int code = git_repository_open_ext(&git, path, 0, NULL);
 
-	if (code == GIT_ENOTFOUND) {
-		error_raise(err, ERROR_NOT_FOUND, "there is no Git repository at \"%s\"", path);
+	if (code < 0) {
+		scoped(text_free) char *shown = git_public_place(path);
+
+		if (code != GIT_ENOTFOUND)
+			return git_raise(err, code, "open the repository \"%s\"", shown);
+		error_raise(err, ERROR_NOT_FOUND, "there is no Git repository at \"%s\"", shown);
+		if (strstr(path, "://"))
+			error_next(err, "a repository elsewhere is for `dogshore serve --remote`; "
+					"here one of this machine is needed: git clone");
 		return error_next(err, "name one with --repository DIR, or make it: git init");
 	}
-	if (code < 0)
-		return git_raise(err, code, "open the repository \"%s\"", path);
 	struct repository *repository = memory_new(sizeof(*repository));
 
 	repository->git = git;
