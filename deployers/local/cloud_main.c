@@ -22,7 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { END_LIMIT_MS = 15000, ANSWER_LIMIT_MS = 2000 };
+enum { END_LIMIT_MS = 15000, ANSWER_LIMIT_MS = 2000, MONITORS_MS = 5000 };
 
 /* Everything of the process; closed in the opposite order of its opening. */
 struct process_parts {
@@ -256,7 +256,63 @@ static bool end_parts(struct process_parts *parts, const char *state, struct err
 	       balancer_stop(cloud->balancer, err);
 }
 
-bool cloud_down(const char *state, bool *out_was_up, struct error *err)
+static bool drop_store(const char *state, struct error *err)
+{
+	static const char *const names[] = {"store.db-wal", "store.db-shm", "store.db"};
+
+	for (size_t i = 0; i < countof(names); i++) {
+		scoped(text_free) char *path = path_join(state, names[i]);
+
+		if (!file_remove(path, err))
+			return false;
+	}
+	return true;
+}
+
+/* Monitors clean up after their container's end, which we did not ask them for. */
+static void await_monitors(const char *state)
+{
+	scoped(text_free) char *tasks = path_join(state, "tasks");
+	scoped(strings_free) struct strings names = {0};
+	int64_t deadline_ms = clock_elapsed(&system_clock) + MONITORS_MS;
+
+	if (!folder_list(tasks, &names, NULL))
+		return;
+	for (size_t i = 0; i < names.count; i++)
+		for (int number = 0;; number++) {
+			scoped(text_free) char *lock =
+				memory_format("%s/%s/%d/lock", tasks, names.items[i], number);
+			scoped(descriptor_close) int fd = -1;
+
+			if (!file_exists(lock))
+				break;
+			while (!file_lock(lock, false, &fd, NULL) &&
+				clock_elapsed(&system_clock) < deadline_ms)
+				clock_sleep(&system_clock, 5);
+		}
+}
+
+static bool end_all(const char *state, bool discard, struct error *err)
+{
+	scoped(parts_close) struct process_parts parts = {0}, rest = {0};
+	scoped(text_free) char *cgroup = runtime_cgroup_of(state);
+
+	if (end_parts(&parts, state, err))
+		return true;
+	if (!discard || err->kind != ERROR_INVALID)
+		return false;
+	log_write(LOG_WARNING, "the local cloud's state is damaged and goes", "reason",
+		err->message, NULL);
+	error_free(err);
+	parts_close(&parts);
+	parts = (struct process_parts){0};
+	if (!drop_store(state, err) || !end_parts(&rest, state, err) || !cgroup_remove(cgroup, err))
+		return false;
+	await_monitors(state);
+	return true;
+}
+
+bool cloud_down(const char *state, bool discard, bool *out_was_up, struct error *err)
 {
 	scoped(text_free) char *database = path_join(state, "store.db");
 	scoped(text_free) char *pid = pid_path(state);
@@ -268,12 +324,8 @@ bool cloud_down(const char *state, bool *out_was_up, struct error *err)
 		return true;
 	if (!end_endpoint(state, err) || !take_lock(state, &lock, err))
 		return error_while(err, "taking the local cloud down");
-	{
-		scoped(parts_close) struct process_parts parts = {0};
-
-		if (!end_parts(&parts, state, err))
-			return error_while(err, "taking the local cloud down");
-	}
+	if (!end_all(state, discard, err))
+		return error_while(err, "taking the local cloud down");
 	return remove_traces(state, err) || error_while(err, "taking the local cloud down");
 }
 

@@ -42,8 +42,9 @@ bool cloud_answers(const struct cloud_found *found);
 
 /* Ends the endpoint if it runs, all tasks, HAProxy; takes networks, mounts and control groups away.
  * Nothing of it is left on the machine but the state folder. *out_was_up: there was something to
- * end. Again is fine. */
-bool cloud_down(const char *state, bool *out_was_up, struct error *err) must_use;
+ * end. Again is fine. discard: the state is not needed any more, so one that is damaged is dropped
+ * and what it named is ended all the same. */
+bool cloud_down(const char *state, bool discard, bool *out_was_up, struct error *err) must_use;
 /* Removes the state folder of a cloud that is down. */
 bool cloud_forget(const char *state, struct error *err) must_use;
 

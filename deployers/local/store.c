@@ -165,7 +165,7 @@ static void forget(struct store *store, struct kind *kind, const char *id)
 	document_free(document);
 }
 
-static bool load(struct store *store, const char *path, struct error *err)
+static bool load(struct store *store, struct error *err)
 {
 	scoped(db_rows_free) struct db_rows rows = {0};
 	bool more;
@@ -181,10 +181,8 @@ static bool load(struct store *store, const char *path, struct error *err)
 		if (!more)
 			return true;
 		if (!json_parse(db_str(&rows, 3), db_text(&rows, 2),
-			    &(struct json_limits){.size_bytes = VALUE_LIMIT}, &value, err)) {
-			error_while(err, "reading the local cloud's store \"%s\"", path);
-			return error_next(err, "start anew with: dogshore local reset");
-		}
+			    &(struct json_limits){.size_bytes = VALUE_LIMIT}, &value, err))
+			return false;
 		store->last_number = db_int(&rows, 0);
 		remember(store, kind_of(store, db_text(&rows, 1)), db_text(&rows, 2), value,
 			store->last_number);
@@ -228,9 +226,15 @@ bool store_open(const char *path, struct store **out_store, struct error *err)
 	grow(store);
 	store->folder = path_parent(path);
 	if (!db_open(url, NULL, &store->db, err) ||
-		!db_migrate(store->db, migrations, countof(migrations), err) ||
-		!load(store, path, err) || !load_sequences(store, err))
+		!db_migrate(store->db, migrations, countof(migrations), err) || !load(store, err) ||
+		!load_sequences(store, err)) {
+		/* A database by itself would be moved away; here containers depend on it. */
+		if (err && err->kind == ERROR_INVALID) {
+			text_free(&err->next);
+			error_next(err, "start anew with: dogshore local reset");
+		}
 		return error_while(err, "opening the local cloud's store \"%s\"", path);
+	}
 	*out_store = store;
 	store = NULL;
 	return true;

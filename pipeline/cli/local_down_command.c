@@ -43,7 +43,7 @@ static bool run_down(struct command_context *context, struct error *err)
 	scoped(text_free) char *state = local_state(context, given_state);
 	bool was_up;
 
-	if (!cloud_down(state, &was_up, err))
+	if (!cloud_down(state, false, &was_up, err))
 		return false;
 	tell(context, "down", was_up,
 		was_up ? "the local cloud is down; its state is kept" : "nothing was running");
@@ -55,7 +55,7 @@ static bool run_reset(struct command_context *context, struct error *err)
 	scoped(text_free) char *state = local_state(context, given_state);
 	bool was_up;
 
-	if (!cloud_down(state, &was_up, err) || !cloud_forget(state, err))
+	if (!cloud_down(state, true, &was_up, err) || !cloud_forget(state, err))
 		return false;
 	tell(context, "reset", was_up, "the local cloud is down and its state is gone");
 	return true;

@@ -194,6 +194,41 @@ def newest_log(step):
     return log.read_text() if log.exists() else ""
 
 
+def a_damaged_store():
+    other, address = stage.folder / "damaged", f"127.0.0.1:{free_port()}"
+    words = ["--detach", "--state", str(other), "--endpoint", address]
+    stage.dogshore("local", "up", *words, expect=0)
+    cloud = shop.Shop.__new__(shop.Shop)
+    cloud.__dict__ |= stage.__dict__ | {"state": stage.folder / "damaged-state", "port": free_port()}
+    cloud.environment = stage.environment | {"DOGSHORE_STATE": str(cloud.state)}
+    (cloud.state / "local").mkdir(parents=True)
+    (cloud.state / "local/credentials.json").write_bytes((other / "credentials.json").read_bytes())
+    cloud.edit("dogshore.yml", r"port: \d+\}", f"port: {cloud.port}}}")
+    check("a service runs", cloud.run_commit("damaged").status, 0)
+    os.kill(int((other / "pid").read_text()), signal.SIGKILL)
+    for name in ("store.db-wal", "store.db-shm"):
+        (other / name).unlink()
+    (other / "store.db").write_text("no database at all, but long enough to be looked at as one\n")
+    check_error("a damaged store", stage.dogshore("local", "up", *words), 2, str(other / "store.db"), "not a database")
+    check("what runs there goes on", cloud.get("/")[0], 200)
+    check_error("down", stage.dogshore("local", "down", "--state", str(other)), 2, str(other / "store.db"), "local reset")
+    check("reset gets rid of it", stage.dogshore("local", "reset", "--state", str(other)).status, 0)
+    check("its state is gone", other.exists(), False)
+    check("and so are its processes", [line for line in everything() if str(other) in line], [])
+    check("the other cloud is untouched", stage.get("/")[1].strip(), "v0")
+
+
+def everything():
+    """Command lines and mounts of this machine."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    for process in Path("/proc").iterdir():
+        try:
+            lines.append(f"{cwd(process)} {(process / 'cmdline').read_text()}" if process.name.isdigit() and int(process.name) != os.getpid() else "")
+        except OSError:
+            continue
+    return lines
+
+
 def a_cloud_that_is_down():
     stage.stop_cloud()
     check("no mount is left", stage.mounts(), [])
@@ -206,4 +241,4 @@ run_tests(
     a_container_that_exits_at_once, a_container_that_crashes, a_program_that_is_not_there,
     a_container_that_never_becomes_healthy, a_container_that_eats_its_memory_limit, a_container_that_ignores_sigterm,
     a_lost_haproxy, a_lost_haproxy_while_the_endpoint_is_away, a_port_in_use, wrong_keys, a_signal_while_deploying,
-    a_cloud_that_is_down, ready=ready, tidy=stage.stop_cloud)
+    a_damaged_store, a_cloud_that_is_down, ready=ready, tidy=stage.stop_cloud)
