@@ -258,6 +258,25 @@ static void resume(struct task *task)
 	task_advance(task);
 }
 
+/* We were killed between a task's end and its clean-up. What is removed last is still there then. */
+static void resume_clean_up(struct task *task)
+{
+	bool left = false;
+
+	for (size_t i = 0; i < task->container_count; i++) {
+		const struct task_container *container = &task->containers[i];
+		scoped(text_free) char *last = path_join(container->folder, "config.json");
+
+		if (!file_exists(last))
+			continue;
+		left = true;
+		/* A monitor that still lives cleans up itself, and tells when it has. */
+		runtime_adopt(task->tasks->runtime, container->id, container->folder);
+	}
+	if (left)
+		remove_remains(task);
+}
+
 static bool load(void *context, const char *id, const struct json *document)
 {
 	struct tasks *tasks = context;
@@ -298,6 +317,8 @@ void tasks_resume(struct tasks *tasks)
 	for (struct task *task = tasks->first; task; task = task->following)
 		if (task->phase != TASK_STOPPED)
 			resume(task);
+		else
+			resume_clean_up(task);
 	tasks->forget_timer = loop_add_timer(tasks->cloud->loop, 0, forget_due, tasks);
 }
 

@@ -174,8 +174,7 @@ def wrong_keys():
 def a_signal_while_deploying():
     stage.task_with(environment=[{"name": "PORT", "value": "9999"}])
     stage.commit("never healthy")
-    process = stage.start("run", "--env", "local", "--json")
-    wait_until("the deployment", lambda: "deploying" in newest_log("deploy"))
+    process = stage.start_deploying()
     result = stage.interrupt(process)
     check_error("SIGINT while deploying", result, 5, "interrupted", "dogshore rollback svc --env local")
     stage.check_nothing_half_done("SIGINT while deploying")
@@ -186,12 +185,6 @@ def a_signal_while_deploying():
     check("what it advises works", back.status, 0)
     stage.settle(lambda: what_is_there() == steady)
     check("its containers and mounts are gone", what_is_there(), steady)
-
-
-def newest_log(step):
-    folders = sorted(stage.state.glob("runs/*"), key=lambda f: int(f.name.split("-")[0]))
-    log = folders[-1] / "svc" / f"{step}.log"
-    return log.read_text() if log.exists() else ""
 
 
 def a_damaged_store():

@@ -137,8 +137,7 @@ def a_deployment_meets_a_full_disk():
     """The scheduler cannot write down what it wants to do: the deployer is told, not left waiting."""
     stage.task_with(command=["spin", "1"])
     stage.commit("ends at once")
-    process = stage.start("run", "--env", "local", "--json")
-    wait_until("the deployment", lambda: "deploying" in newest_log("deploy"))
+    process = stage.start_deploying()
     fill(cloud)
     _, said = process.communicate(timeout=120)
     check("a full disk while deploying: it ends", process.returncode in (3, 4, 7), True)
@@ -147,12 +146,6 @@ def a_deployment_meets_a_full_disk():
     (cloud / "filler").unlink(missing_ok=True)
     wait_until("the cloud to go on", lambda: stage.dogshore("status", "svc", "--env", "local").status == 0)
     check("a full disk while deploying: the endpoint survived", stage.dogshore("local", "status", "--state", str(cloud)).status, 0)
-
-
-def newest_log(step):
-    folders = sorted(stage.state.glob("runs/*"), key=lambda f: int(f.name.split("-")[0]))
-    log = folders[-1] / "svc" / f"{step}.log"
-    return log.read_text() if log.exists() else ""
 
 
 def up():

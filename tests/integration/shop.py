@@ -110,6 +110,17 @@ class Shop(scene.Scene):
         return subprocess.Popen([scene.PROGRAM, *words], cwd=self.repository, env=self.environment | more, text=True,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
+    def start_deploying(self):
+        """Starts a run and waits until its deployment is under way."""
+        before = set(self.state.glob("runs/*"))
+        process = self.start("run", "--env", "local", "--json")
+
+        def look():
+            logs = [f / "svc/deploy.log" for f in set(self.state.glob("runs/*")) - before]
+            return any(log.exists() and "deploying" in log.read_text() for log in logs)
+        scene.wait_until("the deployment", look)
+        return process
+
     def interrupt(self, process, number=signal.SIGINT):
         """Sends the signal and gives how it ended."""
         process.send_signal(number)
