@@ -159,7 +159,8 @@ def supervise(test, environment, folder, output):
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     signal.signal(signal.SIGTERM, lambda *_: (end_all(signal.SIGKILL), os._exit(1)))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C is run.py's to answer. A handler, unlike SIG_IGN, is not inherited by the test.
+    signal.signal(signal.SIGINT, lambda *_: None)
     status = 1
     try:
         process = subprocess.Popen(
