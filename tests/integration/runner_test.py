@@ -52,7 +52,8 @@ def what_runs():
     check("output of a failed test is printed", "    | the cause\n" in printed, True)
 
     outcome, printed = run_script(
-        "setsid sleep 1000 & echo \"ok 1 - $!\"; (trap '' TERM; sleep 1000) & echo \"ok 2 - $!\"; echo 1..2; exit 0")
+        "runs() { until [ \"$(cat /proc/$1/comm)\" = sleep ]; do :; done; echo \"ok $2 - $1\"; }; "
+        "setsid sleep 1000 & runs $! 1; (trap '' TERM; exec sleep 1000) & runs $! 2; echo 1..2; exit 0")
     check("what a test leaves running is told", len(outcome.left_behind) >= 2, True)
     check("and is no failure", (outcome.passed, outcome.failed), (2, []))
 
