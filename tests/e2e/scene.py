@@ -31,8 +31,8 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def wait_until(what, question, seconds=60):
-    """Asks until the answer is true; the limit only guards against hangs."""
+def wait_until(what, question, seconds=60, interval=0.02):
+    """Asks until the answer is true, every `interval` seconds; the limit only guards against hangs."""
     deadline = time.monotonic() + seconds
     while True:
         answer = question()
@@ -40,7 +40,7 @@ def wait_until(what, question, seconds=60):
             return answer
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {seconds} s in vain: {what}")
-        time.sleep(0.02)
+        time.sleep(interval)
 
 
 class Result:
@@ -221,7 +221,7 @@ class Load:
             return f"{path}: {error}" if fresh else ""
         except (OSError, http.client.HTTPException) as error:
             return f"{path}: {type(error).__name__} {error}"
-        if answer.status >= 500:
+        if answer.status != 200:
             return f"{path}: {answer.status}"
         with self.lock:
             self.answered += 1
