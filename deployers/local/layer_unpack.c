@@ -1,9 +1,9 @@
 #include "deployers/local/layers.h"
 
+#include "base/archive_library.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/path.h"
-#include "deployers/local/archive_library.h"
 
 #include <errno.h>
 #include <fcntl.h>

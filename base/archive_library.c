@@ -1,4 +1,4 @@
-#include "deployers/local/archive_library.h"
+#include "base/archive_library.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
