@@ -102,15 +102,12 @@ void config_write(const struct image_config *config, const struct layer *layers,
 	json_key(&w, "diff_ids");
 	json_array_begin(&w);
 	for (size_t i = 0; i < count; i++)
-		if (layers[i].entry_count > 0)
-			put_digest(&w, &layers[i].packed.diff_id);
+		put_digest(&w, &layers[i].packed.diff_id);
 	json_array_end(&w);
 	json_object_end(&w);
 	json_key(&w, "history");
 	json_array_begin(&w);
 	for (size_t i = 0; i < count; i++) {
-		if (layers[i].entry_count == 0)
-			continue;
 		json_object_begin(&w);
 		put_created(&w, config->created_s);
 		json_key(&w, "created_by");
@@ -145,9 +142,8 @@ void manifest_write(const struct digest *config_digest, int64_t config_size,
 	json_key(&w, "layers");
 	json_array_begin(&w);
 	for (size_t i = 0; i < count; i++)
-		if (layers[i].entry_count > 0)
-			put_descriptor(&w, compression_media_type(layers[i].compression),
-				&layers[i].packed.digest, layers[i].packed.size_bytes);
+		put_descriptor(&w, compression_media_type(layers[i].compression),
+			&layers[i].packed.digest, layers[i].packed.size_bytes);
 	json_array_end(&w);
 	json_object_end(&w);
 }

@@ -21,7 +21,6 @@ struct image_config {
 	int64_t created_s;
 };
 
-/* Layers without entries are left out. */
 void config_write(const struct image_config *config, const struct layer *layers, size_t count,
 	struct buf *out);
 void manifest_write(const struct digest *config_digest, int64_t config_size,

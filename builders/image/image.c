@@ -15,6 +15,7 @@ void image_free(struct image *image)
 	free(image->architecture);
 	free(image->layout);
 	free(image->tag);
+	free(image->layers);
 	tree_free(&image->tree);
 	strings_free(&image->warnings);
 	*image = (struct image){0};
@@ -248,7 +249,9 @@ static bool collect(struct builder *b, struct error *err)
 
 static bool build_layers(struct builder *b, const struct layout *layout, struct error *err)
 {
+	struct image *image = b->image;
 	scoped(layer_cache_free) struct layer_cache cache = {0};
+	scoped(layer_plan_free) struct layer_plan plan = layer_plan_of(&image->tree);
 	scoped(packer_free) struct packer *packer = packer_new(b->options->compression);
 	struct layer_options options = {.compression = b->options->compression,
 		.packer = packer,
@@ -258,12 +261,13 @@ static bool build_layers(struct builder *b, const struct layout *layout, struct 
 		cache = layer_cache_of(b->options->cache_folder);
 		options.cache = &cache;
 	}
-	for (int kind = 0; kind < LAYER_KINDS; kind++) {
-		struct layer *layer = &b->image->layers[kind];
-		if (!layer_build(&b->image->tree, (enum layer_kind)kind, &options, layout, layer,
-			    err))
+	image->layers = memory_new_array(plan.count, sizeof(image->layers[0]));
+	for (size_t i = 0; i < plan.count; i++) {
+		struct layer *layer = &image->layers[i];
+		if (!layer_build(&image->tree, &plan.parts[i], &options, layout, layer, err))
 			return false;
-		b->image->size_bytes += layer->packed.size_bytes;
+		image->layer_count++;
+		image->size_bytes += layer->packed.size_bytes;
 	}
 	return true;
 }
@@ -282,11 +286,11 @@ static bool write_documents(struct builder *b, const struct layout *layout, stru
 			     .labels = b->options->labels,
 			     .port = b->options->port,
 			     .created_s = b->created_s},
-		image->layers, LAYER_KINDS, &config);
+		image->layers, image->layer_count, &config);
 	if (!layout_write_blob(layout, buf_str(&config), &image->config_digest, err))
 		return false;
-	manifest_write(&image->config_digest, (int64_t)config.size, image->layers, LAYER_KINDS,
-		&manifest);
+	manifest_write(&image->config_digest, (int64_t)config.size, image->layers,
+		image->layer_count, &manifest);
 	if (!layout_write_blob(layout, buf_str(&manifest), &image->digest, err))
 		return false;
 	image->size_bytes += (int64_t)(config.size + manifest.size);
@@ -369,9 +373,8 @@ void image_write_json(const struct image *image, bool files, struct buf *out)
 	json_put_text(&w, "tag", image->tag);
 	json_key(&w, "layers");
 	json_array_begin(&w);
-	for (int kind = 0; kind < LAYER_KINDS; kind++)
-		if (image->layers[kind].entry_count > 0)
-			put_layer(&w, &image->layers[kind]);
+	for (size_t i = 0; i < image->layer_count; i++)
+		put_layer(&w, &image->layers[i]);
 	json_array_end(&w);
 	json_put_text(&w, "sbom", NULL);
 	json_put_bool(&w, "reproducible", true);

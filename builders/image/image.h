@@ -32,10 +32,11 @@ struct image_options {
 
 struct image {
 	struct digest digest, config_digest;
-	int64_t size_bytes; /* manifest, config and layers */
-	char *architecture; /* owned */
-	char *layout, *tag; /* owned */
-	struct layer layers[LAYER_KINDS];
+	int64_t size_bytes;   /* manifest, config and layers */
+	char *architecture;   /* owned */
+	char *layout, *tag;   /* owned */
+	struct layer *layers; /* owned; from the one that changes most rarely upwards */
+	size_t layer_count;
 	struct tree tree;        /* what is in it and why */
 	struct strings warnings; /* for people; none of them stops the build */
 };

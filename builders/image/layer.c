@@ -58,20 +58,17 @@ static int by_path(const void *a, const void *b)
 	return strcmp(((const struct item *)a)->path, ((const struct item *)b)->path);
 }
 
-/* What the layer holds, sorted, each path once. Returns the number of entries of its own. */
-static size_t list_layer(const struct tree *tree, enum layer_kind kind, struct listing *list)
+/* What the layer holds, sorted, each path once. */
+static void list_part(const struct tree *tree, const struct layer_part *part, struct listing *list)
 {
 	const char *previous = NULL;
-	size_t own = 0, kept = 0;
+	size_t kept = 0;
 
-	for (size_t i = 0; i < tree->count; i++) {
-		const struct tree_entry *entry = &tree->entries[i];
-		if (entry->layer != kind)
-			continue;
+	for (size_t i = 0; i < part->count; i++) {
+		const struct tree_entry *entry = &tree->entries[part->entries[i]];
 		push_parents(list, tree, entry->path, previous);
 		push(list, entry->path, entry);
 		previous = entry->path;
-		own++;
 	}
 	if (list->count > 0)
 		qsort(list->items, list->count, sizeof(list->items[0]), by_path);
@@ -84,7 +81,6 @@ static size_t list_layer(const struct tree *tree, enum layer_kind kind, struct l
 		list->items[kept++] = list->items[i];
 	}
 	list->count = kept;
-	return own;
 }
 
 static void hash_text(struct hasher *hasher, const char *text)
@@ -264,29 +260,28 @@ static bool make(const struct listing *list, const struct layer_options *options
 	return true;
 }
 
-bool layer_build(const struct tree *tree, enum layer_kind kind, const struct layer_options *options,
-	const struct layout *layout, struct layer *out_layer, struct error *err)
+bool layer_build(const struct tree *tree, const struct layer_part *part,
+	const struct layer_options *options, const struct layout *layout, struct layer *out_layer,
+	struct error *err)
 {
 	scoped(listing_free) struct listing list = {0};
-	struct layer layer = {.kind = kind, .compression = options->compression};
+	struct layer layer = {.kind = part->kind,
+		.compression = options->compression,
+		.entry_count = part->count};
 	struct digest key = {0};
 
-	layer.entry_count = list_layer(tree, kind, &list);
-	if (layer.entry_count > 0) {
-		bool by_files = options->cache && all_quiet(&list);
-
-		if (by_files) {
-			key = key_of_inputs(&list, options);
-			layer.reused =
-				layer_cache_take(options->cache, &key, layout, &layer.packed);
-		}
-		if (!layer.reused) {
-			if (!make(&list, options, layout, &layer, err))
-				return error_while(err, "packing the layer \"%s\"",
-					layer_kind_name(kind));
-			if (by_files)
-				layer_cache_store(options->cache, &key, layout, &layer.packed);
-		}
+	list_part(tree, part, &list);
+	bool by_files = options->cache && all_quiet(&list);
+	if (by_files) {
+		key = key_of_inputs(&list, options);
+		layer.reused = layer_cache_take(options->cache, &key, layout, &layer.packed);
+	}
+	if (!layer.reused) {
+		if (!make(&list, options, layout, &layer, err))
+			return error_while(err, "packing the layer \"%s\"",
+				layer_kind_name(part->kind));
+		if (by_files)
+			layer_cache_store(options->cache, &key, layout, &layer.packed);
 	}
 	*out_layer = layer;
 	return true;

@@ -1,6 +1,6 @@
 /*
- * layer.h - one layer of an image: the entries of a tree that belong to it, as a compressed tar blob
- *           in a layout.
+ * layer.h - one layer of an image: some entries of a tree (layer_plan.h), as a compressed tar blob in
+ *           a layout.
  *
  * Entries stand bytewise by path, parents first; times are one given second. A layer that was made
  * before from the same files is taken from the cache (layer_cache.h): not read, not compressed, not
@@ -10,15 +10,15 @@
 #define BUILDERS_IMAGE_LAYER_H
 
 #include "builders/image/layer_cache.h"
+#include "builders/image/layer_plan.h"
 #include "builders/image/layout.h"
 #include "builders/image/packer.h"
-#include "builders/image/tree.h"
 
 struct layer {
 	enum layer_kind kind;
 	enum compression compression;
 	struct packed packed;
-	size_t entry_count; /* files, links and folders in it; 0: there is no such layer */
+	size_t entry_count; /* files, links and folders in it, without implied folders */
 	bool reused;        /* taken from the cache */
 };
 
@@ -29,12 +29,9 @@ struct layer_options {
 	struct layer_cache *cache; /* NULL: none */
 };
 
-/*
- * Packs the entries of one kind. Nothing is written when the tree has none.
- *
- * Fails with ERROR_CONFLICT when a file changed since it was added to the tree.
- */
-bool layer_build(const struct tree *tree, enum layer_kind kind, const struct layer_options *options,
-	const struct layout *layout, struct layer *out_layer, struct error *err) must_use;
+/* Packs the entries of one part. ERROR_CONFLICT when a file changed since it was added to the tree. */
+bool layer_build(const struct tree *tree, const struct layer_part *part,
+	const struct layer_options *options, const struct layout *layout, struct layer *out_layer,
+	struct error *err) must_use;
 
 #endif

@@ -41,8 +41,6 @@ static void print_layer(const struct layer *layer)
 {
 	char digest[DIGEST_TEXT_SIZE];
 
-	if (layer->entry_count == 0)
-		return;
 	digest_to_text(&layer->packed.digest, digest);
 	printf("  %-13s %9lld bytes  %4zu entries  %.19s%s\n", layer_kind_name(layer->kind),
 		(long long)layer->packed.size_bytes, layer->entry_count, digest,
@@ -56,8 +54,8 @@ static void print_image(const struct image *image)
 	digest_to_text(&image->digest, digest);
 	printf("%s:%s linux/%s %lld bytes\n%s\n", image->layout, image->tag, image->architecture,
 		(long long)image->size_bytes, digest);
-	for (int kind = 0; kind < LAYER_KINDS; kind++)
-		print_layer(&image->layers[kind]);
+	for (size_t i = 0; i < image->layer_count; i++)
+		print_layer(&image->layers[i]);
 	for (size_t i = 0; given.explain && i < image->tree.count; i++) {
 		const struct tree_entry *entry = &image->tree.entries[i];
 		printf("/%s%s%s: %s\n", entry->path, entry->target ? " -> " : "",
