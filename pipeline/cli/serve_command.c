@@ -67,8 +67,10 @@ static void look_failed(void *context, const struct error *err)
 
 static void run_ended(void *context, const struct ledger_run *run, const struct error *err)
 {
-	scoped(text_free) char *line =
-		memory_format("run %lld %s", (long long)run->id, outcome_name(run->status));
+	bool recorded = outcome_is_final(run->status);
+	scoped(text_free) char *line = memory_format("run %lld %s", (long long)run->id,
+		recorded ? outcome_name(run->status)
+			 : "was given up, and is taken up again when it can be recorded");
 
 	(void)context;
 	if (err)
@@ -204,7 +206,7 @@ static bool start_all(struct serving *serving, const struct command_context *con
 		.repository = serving->repository,
 		.ledger_url = context->ledger,
 		.state = context->state,
-		.waits = true,
+		.stays = true,
 		.jobs = (size_t)given.jobs,
 		.ended = run_ended,
 		.context = serving,

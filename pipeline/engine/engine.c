@@ -12,16 +12,24 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct engine {
-	struct engine_options options;
-	struct run *runs;       /* owned: waiting and under way, the oldest first */
-	struct spare spare;     /* the next stage's process, if there is one */
-	struct watch *clearing; /* frees runs that ended, once nobody is inside them */
+/* A run whose end could not be recorded: the ledger still says that it is under way. */
+struct unrecorded {
+	int64_t id;
+	char *environment; /* owned; it stays busy */
+	struct unrecorded *following;
 };
 
-static const char cancel_name[] = "cancel";
+struct engine {
+	struct engine_options options;
+	struct run *runs;              /* owned: waiting and under way, the oldest first */
+	struct spare spare;            /* the next stage's process, if there is one */
+	struct watch *clearing;        /* frees runs that ended, once nobody is inside them */
+	struct unrecorded *unrecorded; /* owned; only when the engine stays */
+	struct watch *recording;       /* takes them up again */
+	int64_t pause_ms;              /* before it does */
+};
 
-enum { FOLDERS_KEPT = 200 };
+enum { FOLDERS_KEPT = 200, PAUSE_MS = 500, PAUSE_MS_MAX = 30000 };
 
 static struct run *run_of(struct engine *engine, int64_t id)
 {
@@ -35,9 +43,8 @@ static struct run *run_of(struct engine *engine, int64_t id)
 static void look_for_cancel(void *context)
 {
 	struct run *run = context;
-	scoped(text_free) char *path = path_join(run->row.folder, cancel_name);
 
-	if (!run->ended && file_exists(path))
+	if (!run->ended && run_is_asked_to_cancel(run))
 		engine_cancel(run->engine, run->row.id, "it was cancelled");
 }
 
@@ -49,9 +56,19 @@ struct engine *engine_new(const struct engine_options *options)
 	engine->options = *options;
 	if (!engine->options.jobs)
 		engine->options.jobs = processors > 0 ? (size_t)processors : 1;
-	if (options->waits && !options->program)
+	if (options->stays && !options->program)
 		spare_start(&engine->spare);
+	engine->pause_ms = PAUSE_MS;
 	return engine;
+}
+
+static void unrecorded_free(struct unrecorded **at)
+{
+	struct unrecorded *gone = *at;
+
+	*at = gone->following;
+	free(gone->environment);
+	free(gone);
 }
 
 void engine_free(struct engine **engine)
@@ -68,6 +85,9 @@ void engine_free(struct engine **engine)
 			run_abandon(run);
 		run_free(&run);
 	}
+	while (gone->unrecorded)
+		unrecorded_free(&gone->unrecorded);
+	loop_remove(gone->options.loop, &gone->recording);
 	loop_remove(gone->options.loop, &gone->clearing);
 	spare_free(&gone->spare);
 	free(gone);
@@ -79,6 +99,10 @@ static bool environment_is_busy(const struct engine *engine, const struct run *o
 	for (const struct run *run = engine->runs; run; run = run->following)
 		if (run != other && !run->ended && run->row.status == OUTCOME_RUNNING &&
 			strcmp(run->row.environment, other->row.environment) == 0)
+			return true;
+	/* What it began must not be gone on with after what came later. */
+	for (const struct unrecorded *at = engine->unrecorded; at; at = at->following)
+		if (strcmp(at->environment, other->row.environment) == 0)
 			return true;
 	return false;
 }
@@ -133,6 +157,30 @@ static void clear_soon(struct engine *engine)
 		watch_set_delay(engine->clearing, 0);
 }
 
+static void take_up_unrecorded(void *context);
+
+/* The disk may have room again, or the lock be gone, in a moment or in an hour. */
+static void take_up_later(struct engine *engine)
+{
+	if (!engine->recording)
+		engine->recording = loop_add_timer(engine->options.loop, engine->pause_ms,
+			take_up_unrecorded, engine);
+	else
+		watch_set_delay(engine->recording, engine->pause_ms);
+}
+
+static void remember_unrecorded(struct engine *engine, const struct run *run)
+{
+	struct unrecorded **end = &engine->unrecorded;
+
+	while (*end)
+		end = &(*end)->following;
+	*end = memory_new(sizeof(**end));
+	(*end)->id = run->row.id;
+	(*end)->environment = memory_copy_text(run->row.environment);
+	take_up_later(engine);
+}
+
 static void run_is_over(struct run *run, const struct error *err)
 {
 	struct engine *engine = run->engine;
@@ -140,6 +188,10 @@ static void run_is_over(struct run *run, const struct error *err)
 	if (run->lock)
 		descriptor_close(&run->lock);
 	run->lock = 0;
+	if (!run->unrecorded)
+		engine->pause_ms = PAUSE_MS;
+	else if (engine->options.stays)
+		remember_unrecorded(engine, run);
 	clear_soon(engine);
 	if (engine->options.ended)
 		engine->options.ended(engine->options.context, &run->row, err);
@@ -200,35 +252,56 @@ static void fill_row(struct engine *engine, const struct engine_request *request
 	};
 }
 
-/* Waiting runs of the same branch and environment have nothing left to do: a newer commit came. */
-static bool supersede(struct engine *engine, struct run *by, struct error *err)
+/* A waiting run of the same branch and environment has nothing left to do: a newer commit came. */
+static bool is_superseded(const struct run *run, const struct run *by)
 {
+	return run != by && !run->ended && run->row.status == OUTCOME_WAITING && *run->row.branch &&
+	       strcmp(run->row.branch, by->row.branch) == 0 &&
+	       strcmp(run->row.environment, by->row.environment) == 0;
+}
+
+static bool record_superseded(struct engine *engine, const struct run *by, struct error *err)
+{
+	scoped(text_free) char *reason = memory_format("%.12s came after it (run %lld)",
+		by->row.commit, (long long)by->row.id);
+
 	for (struct run *run = engine->runs; run; run = run->following) {
-		if (run == by || run->ended || run->row.status != OUTCOME_WAITING ||
-			strcmp(run->row.branch, by->row.branch) != 0 || !*run->row.branch ||
-			strcmp(run->row.environment, by->row.environment) != 0)
+		if (!is_superseded(run, by))
 			continue;
-		free(run->row.reason);
-		run->row.reason = memory_format("%.12s came after it (run %lld)", by->row.commit,
-			(long long)by->row.id);
-		run->row.status = OUTCOME_SUPERSEDED;
-		run->row.ended_ms = clock_now(&system_clock);
-		if (!ledger_run_save(engine->options.ledger, &run->row, err) ||
-			!ledger_event_save(engine->options.ledger, run->row.id, "run.superseded",
-				NULL, NULL, err))
+		/* A copy: the run itself waits on when all this is not committed. */
+		struct ledger_run row = run->row;
+
+		row.reason = reason;
+		row.status = OUTCOME_SUPERSEDED;
+		row.ended_ms = clock_now(&system_clock);
+		if (!ledger_run_save(engine->options.ledger, &row, err) ||
+			!ledger_event_save(engine->options.ledger, row.id, "run.superseded", NULL,
+				NULL, err))
 			return false;
-		run->ended = true;
 	}
 	return true;
+}
+
+static void end_superseded(struct engine *engine, const struct run *by)
+{
+	for (struct run *run = engine->runs; run; run = run->following) {
+		if (!is_superseded(run, by))
+			continue;
+		run->row.status = OUTCOME_SUPERSEDED;
+		run->ended = true;
+	}
 }
 
 static bool record(struct engine *engine, struct run *run, struct error *err)
 {
 	scoped(ledger_rollback) struct ledger *open = engine->options.ledger;
 
-	return ledger_begin(open, err) && ledger_run_save(open, &run->row, err) &&
-	       run_open_folder(run, err) && ledger_run_save(open, &run->row, err) &&
-	       supersede(engine, run, err) && ledger_commit(open, err);
+	if (!ledger_begin(open, err) || !ledger_run_save(open, &run->row, err) ||
+		!run_open_folder(run, err) || !ledger_run_save(open, &run->row, err) ||
+		!record_superseded(engine, run, err) || !ledger_commit(open, err))
+		return false;
+	end_superseded(engine, run);
+	return true;
 }
 
 bool engine_submit(struct engine *engine, const struct engine_request *request, int64_t *out_run,
@@ -324,6 +397,44 @@ bool engine_resume(struct engine *engine, const char *commit, const char *enviro
 	return true;
 }
 
+/* Takes up one of the runs that we could not record, unless somebody else did or ended it. */
+static bool take_up(struct engine *engine, int64_t id, struct error *err)
+{
+	scoped(ledger_run_free) struct ledger_run row = {0};
+	int64_t newest = 0;
+
+	return ledger_run_get(engine->options.ledger, id, &row, err) &&
+	       (outcome_is_final(row.status) || take_over(engine, &row, &newest, err));
+}
+
+static void take_up_unrecorded(void *context)
+{
+	struct engine *engine = context;
+	struct unrecorded *again = engine->unrecorded;
+
+	engine->pause_ms =
+		engine->pause_ms < PAUSE_MS_MAX / 2 ? 2 * engine->pause_ms : PAUSE_MS_MAX;
+	/* A run that cannot be recorded this time either comes back to the list. */
+	engine->unrecorded = NULL;
+	while (again) {
+		scoped(error_free) struct error err = {0};
+		struct unrecorded **end = &engine->unrecorded;
+
+		if (take_up(engine, again->id, &err)) {
+			unrecorded_free(&again);
+			continue;
+		}
+		error_ignore(&err, "its first failure was told; it is tried again");
+		while (*end)
+			end = &(*end)->following;
+		*end = again;
+		again = again->following;
+		(*end)->following = NULL;
+		take_up_later(engine);
+	}
+	start_waiting(engine);
+}
+
 bool engine_cancel(struct engine *engine, int64_t id, const char *reason)
 {
 	struct run *run = run_of(engine, id);
@@ -352,48 +463,4 @@ void engine_count(const struct engine *engine, size_t *out_waiting, size_t *out_
 		*out_waiting += !run->ended && run->row.status == OUTCOME_WAITING;
 		*out_running += !run->ended && run->row.status == OUTCOME_RUNNING;
 	}
-}
-
-static bool cancel_open_steps(struct ledger *ledger, int64_t run, struct error *err)
-{
-	scoped(ledger_steps_free) struct ledger_steps steps = {0};
-
-	if (!ledger_steps_find(ledger, run, &steps, err))
-		return false;
-	for (size_t i = 0; i < steps.count; i++) {
-		if (outcome_is_final(steps.items[i].status))
-			continue;
-		steps.items[i].status = OUTCOME_CANCELLED;
-		if (!ledger_step_save(ledger, &steps.items[i], err))
-			return false;
-	}
-	return true;
-}
-
-bool engine_ask_cancel(struct ledger *ledger, int64_t id, bool *out_asked, struct error *err)
-{
-	scoped(ledger_run_free) struct ledger_run run = {0};
-	scoped(ledger_rollback) struct ledger *open = ledger;
-
-	*out_asked = false;
-	if (!ledger_run_get(ledger, id, &run, err))
-		return false;
-	if (outcome_is_final(run.status))
-		return error_raise(err, ERROR_CONFLICT, "run %lld has ended already: it %s",
-			(long long)id, outcome_name(run.status));
-	if (engine_is_alive(&run)) {
-		scoped(text_free) char *path = path_join(run.folder, cancel_name);
-
-		*out_asked = true;
-		if (!file_write(path, str_literal("cancel\n"), 0600, false, err))
-			return false;
-		bell_ring(run.folder);
-		return true;
-	}
-	free(run.reason);
-	run.reason = memory_copy_text("it was cancelled; its engine had died before");
-	run.status = OUTCOME_CANCELLED;
-	run.ended_ms = clock_now(&system_clock);
-	return ledger_begin(ledger, err) && cancel_open_steps(ledger, id, err) &&
-	       ledger_run_save(ledger, &run, err) && ledger_commit(ledger, err);
 }

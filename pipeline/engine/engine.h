@@ -35,9 +35,12 @@ struct engine_options {
 	const char *ledger_url;        /* for the stages */
 	const char *state;             /* folder for runs, images and locks */
 	const char *program;           /* NULL: /proc/self/exe */
-	bool waits;                    /* a process is kept ready also while nothing runs */
+	/* It goes on when its runs have ended: a process is kept ready also while nothing runs, and a
+	 * run that could not be recorded is taken up again, by and by. */
+	bool stays;
 	size_t jobs; /* steps at once in a run; 0: as many as there are processors */
-	/* A run ended; err is set when it could not even be recorded. */
+	/* A run ended. err says what was wrong with its commit; or, when the row's status is not final,
+	 * why the end could not be recorded: the ledger has the run as under way. */
 	void (*ended)(void *context, const struct ledger_run *run, const struct error *err);
 	void *context;
 };

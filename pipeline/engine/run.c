@@ -287,14 +287,17 @@ static bool act(struct run *run)
 	return all;
 }
 
-/* We could not write: the children end, and the ledger, which still says "running", leads the next
- * engine to take the run over. */
+/* We could not write: the children end, and the ledger, which still says "running", leads this engine
+ * or the next one to take the run over. */
 static void give_up(struct run *run, struct error *err)
 {
 	error_while(err, "recording run %lld", (long long)run->row.id);
-	error_next(err, "\"dogshore run\" takes it over when the ledger can be written again");
+	if (!run->options->stays)
+		error_next(err,
+			"\"dogshore run\" takes it over when the ledger can be written again");
 	run_abandon(run);
-	run->ended = true;
+	run->row.status = OUTCOME_RUNNING;
+	run->ended = run->unrecorded = true;
 	run->over(run, err);
 }
 
@@ -394,6 +397,8 @@ void run_cancel(struct run *run, const char *reason)
 
 void run_abandon(struct run *run)
 {
+	/* All at once, so that we wait for the slowest, not for one after the other. */
+	kill_children(run, SIGTERM);
 	for (size_t i = 0; i < run->step_count; i++) {
 		struct run_step *step = &run->steps[i];
 		struct process_exit exit;

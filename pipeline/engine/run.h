@@ -3,7 +3,7 @@
  *
  *     prepare.c   commit -> plan -> services and steps, or the same from the ledger
  *     run.c       the turns: decide, journal, act
- *     run_lock.c  the folder and the lock of a run
+ *     run_lock.c  the folder of a run: its lock, and who asks there that it be cancelled
  *     stage.c     one step as a child process: command line, environment, result
  *     settle.c    what an outcome means for the steps behind it and for the environment
  */
@@ -71,6 +71,7 @@ struct run {
 	struct watch *killing; /* SIGKILL for children that ignore SIGTERM */
 	struct bell bell;      /* somebody left something in the run's folder */
 	bool ended;
+	bool unrecorded; /* it ended because the ledger could not be written, which has it as it was */
 	void (*over)(struct run *run, const struct error *err); /* the engine's */
 	struct engine *engine;
 	struct spare *spare;   /* the engine's; NULL: none is kept */
@@ -83,6 +84,7 @@ void run_free(struct run **run);
 bool run_open_folder(struct run *run, struct error *err) must_use;
 /* Takes the lock of a run that is in the ledger; *out_got false when somebody has it. */
 bool run_take(struct run *run, bool *out_got, struct error *err) must_use;
+bool run_is_asked_to_cancel(const struct run *run);
 
 /* prepare.c: fills the run from its commit. What is wrong with the commit is an error. */
 bool run_prepare(struct run *run, struct error *err) must_use;

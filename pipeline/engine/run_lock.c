@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -5,6 +6,8 @@
 #include "pipeline/engine/run.h"
 
 #include <stdlib.h>
+
+static const char cancel_name[] = "cancel";
 
 static char *lock_path(const char *folder)
 {
@@ -58,4 +61,55 @@ bool engine_is_alive(const struct ledger_run *run)
 	if (!*run->folder || !file_exists(lock) || file_lock(lock, false, &fd, &busy))
 		return false;
 	return busy.kind == ERROR_CONFLICT;
+}
+
+bool run_is_asked_to_cancel(const struct run *run)
+{
+	scoped(text_free) char *path = path_join(run->row.folder, cancel_name);
+
+	return file_exists(path);
+}
+
+static bool cancel_open_steps(struct ledger *ledger, int64_t run, struct error *err)
+{
+	scoped(ledger_steps_free) struct ledger_steps steps = {0};
+
+	if (!ledger_steps_find(ledger, run, &steps, err))
+		return false;
+	for (size_t i = 0; i < steps.count; i++) {
+		if (outcome_is_final(steps.items[i].status))
+			continue;
+		steps.items[i].status = OUTCOME_CANCELLED;
+		if (!ledger_step_save(ledger, &steps.items[i], err))
+			return false;
+	}
+	return true;
+}
+
+bool engine_ask_cancel(struct ledger *ledger, int64_t id, bool *out_asked, struct error *err)
+{
+	scoped(ledger_run_free) struct ledger_run run = {0};
+	scoped(ledger_rollback) struct ledger *open = ledger;
+
+	*out_asked = false;
+	if (!ledger_run_get(ledger, id, &run, err))
+		return false;
+	if (outcome_is_final(run.status))
+		return error_raise(err, ERROR_CONFLICT, "run %lld has ended already: it %s",
+			(long long)id, outcome_name(run.status));
+	if (engine_is_alive(&run)) {
+		scoped(text_free) char *path = path_join(run.folder, cancel_name);
+
+		*out_asked = true;
+		if (!file_write(path, str_literal("cancel\n"), 0600, false, err))
+			return false;
+		bell_ring(run.folder);
+		return true;
+	}
+	free(run.reason);
+	run.reason = memory_copy_text("it was cancelled; its engine had died before");
+	run.status = OUTCOME_CANCELLED;
+	run.ended_ms = clock_now(&system_clock);
+	return ledger_begin(ledger, err) && cancel_open_steps(ledger, id, err) &&
+	       ledger_run_save(ledger, &run, err) && ledger_commit(ledger, err);
 }

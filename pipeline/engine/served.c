@@ -11,7 +11,11 @@ struct served {
 	struct served_options options;
 	struct follow *follow;
 	struct branches seen; /* where branches stood when we looked last */
+	struct watch *again;  /* looks once more at what could not be looked at */
+	int64_t pause_ms;     /* before it does */
 };
+
+enum { PAUSE_MS = 500, PAUSE_MS_MAX = 30000 };
 
 static bool stands_as_before(const struct served *served, const struct branch *branch)
 {
@@ -124,6 +128,28 @@ static bool look_at(struct served *served, const struct branch *branch, const ch
 	return wrong.kind == ERROR_NOT_FOUND || submit_broken(served, branch, &commit, err);
 }
 
+/* One that cannot be looked at is no reason to leave the others waiting. */
+static bool look_at_moved(struct served *served, struct branches *now, const char *head,
+	struct error *err)
+{
+	bool all = true;
+
+	for (size_t i = 0; i < now->count; i++) {
+		struct branch *branch = &now->items[i];
+		scoped(error_free) struct error failure = {0};
+
+		if (stands_as_before(served, branch) || look_at(served, branch, head, &failure))
+			continue;
+		error_while(&failure, "looking at the branch \"%s\"", branch->name);
+		if (all)
+			error_move(err, &failure);
+		all = false;
+		/* As if it had never been seen: it is looked at next time. */
+		*branch->id = '\0';
+	}
+	return all;
+}
+
 static bool look(struct served *served, struct error *err)
 {
 	scoped(branches_free) struct branches now = {0};
@@ -132,14 +158,25 @@ static bool look(struct served *served, struct error *err)
 	if (!repository_branches(served->options.repository, &now, err) ||
 		!repository_head_branch(served->options.repository, &head, err))
 		return false;
-	for (size_t i = 0; i < now.count; i++)
-		if (!stands_as_before(served, &now.items[i]) &&
-			!look_at(served, &now.items[i], head, err))
-			return error_while(err, "looking at the branch \"%s\"", now.items[i].name);
+	bool all = look_at_moved(served, &now, head, err);
+
 	branches_free(&served->seen);
 	served->seen = now;
 	now = (struct branches){0};
-	return true;
+	return all;
+}
+
+static void moved(void *context);
+
+static void look_again_later(struct served *served)
+{
+	if (!served->again)
+		served->again =
+			loop_add_timer(served->options.loop, served->pause_ms, moved, served);
+	else
+		watch_set_delay(served->again, served->pause_ms);
+	served->pause_ms =
+		served->pause_ms < PAUSE_MS_MAX / 2 ? 2 * served->pause_ms : PAUSE_MS_MAX;
 }
 
 static void moved(void *context)
@@ -147,8 +184,12 @@ static void moved(void *context)
 	struct served *served = context;
 	scoped(error_free) struct error err = {0};
 
-	if (!look(served, &err))
-		served->options.failed(served->options.context, &err);
+	if (look(served, &err)) {
+		served->pause_ms = PAUSE_MS;
+		return;
+	}
+	served->options.failed(served->options.context, &err);
+	look_again_later(served);
 }
 
 bool served_start(const struct served_options *options, struct served **out_served,
@@ -157,6 +198,7 @@ bool served_start(const struct served_options *options, struct served **out_serv
 	scoped(served_free) struct served *served = memory_new(sizeof(*served));
 
 	served->options = *options;
+	served->pause_ms = PAUSE_MS;
 	/* Followed first, then looked at: what moves in between is seen twice rather than never. */
 	if (!follow_start(options->loop, options->repository, moved, served, &served->follow,
 		    err) ||
@@ -172,6 +214,7 @@ void served_free(struct served **served)
 	if (!*served)
 		return;
 	follow_free(&(*served)->follow);
+	loop_remove((*served)->options.loop, &(*served)->again);
 	branches_free(&(*served)->seen);
 	free(*served);
 	*served = NULL;

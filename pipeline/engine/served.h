@@ -23,7 +23,7 @@ struct served_options {
 	struct ledger *ledger;
 	struct repository *repository;
 	const char *environment; /* only this one; NULL: all */
-	/* Something could not be done now; it is tried again when a branch moves. */
+	/* Something could not be done now; it is tried again by and by, and when a branch moves. */
 	void (*failed)(void *context, const struct error *err);
 	void *context;
 };

@@ -59,6 +59,40 @@ def a_locked_ledger():
     check("later it works", stage.dogshore("run").status, 0)
 
 
+def a_server_whose_ledger_is_locked():
+    """What could not be written is done when it can be, by the same server."""
+    change("one", "served", f"{SLOW}; cc -static -o svc/out svc/main.c")
+    said = stage.folder / "served"
+    with open(said, "w", encoding="utf-8") as out:
+        process = shop.scene.subprocess.Popen(
+            [shop.scene.PROGRAM, "serve", "--listen", "127.0.0.1:0"], cwd=stage.repository, env=stage.environment,
+            stdin=shop.scene.subprocess.DEVNULL, stdout=out, stderr=out)
+    try:
+        run = wait_until("the build", lambda: stage.rows(
+            "SELECT run FROM steps WHERE name = 'build' AND status = 'running'"))[0][0]
+        source = wait_until("its folder", lambda: list(stage.work.glob("dogshore-build-*/src")))[0]
+        holder = sqlite3.connect(LEDGER, isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        (source / "go").touch()
+        wait_until("the run to be given up", lambda: "was given up" in said.read_text(), 60)
+        check("it is told as interrupted", stage.dogshore("show", str(run), expect=0).document["status"], "interrupted")
+        change("one", "while the server cannot write", "cc -static -o svc/out svc/main.c")
+        wait_until("the branch to be looked at in vain", lambda: "look at the repository" in said.read_text(), 60)
+        holder.execute("ROLLBACK")
+        holder.close()
+        source = wait_until("the build again", lambda: list(stage.work.glob("dogshore-build-*/src")), 60)[0]
+        (source / "go").touch()
+        wait_until("both to end", lambda: len(stage.rows(
+            f"SELECT 1 FROM runs WHERE id >= {run} AND ended_ms > 0")) == 2, 60)
+        check("each went on once", stage.rows(f"SELECT subject, status FROM runs JOIN commits c ON c.id = commit_id "
+                                              f"WHERE runs.id >= {run} ORDER BY runs.id"),
+              [("served", "passed"), ("while the server cannot write", "passed")])
+    finally:
+        process.terminate()
+        process.wait(30)
+    stage.check_nothing_half_done("a server whose ledger is locked")
+
+
 def damaged(what, damage, command="run"):
     """A copy of the ledger with this damage: told, left alone."""
     bad = stage.folder / "bad.db"
@@ -183,5 +217,5 @@ def an_engine_that_is_killed():
 
 
 run_tests(
-    a_locked_ledger, a_damaged_ledger, a_ledger_that_cannot_be_opened, two_runs_at_once, the_same_commit_twice_at_once,
+    a_locked_ledger, a_server_whose_ledger_is_locked, a_damaged_ledger, a_ledger_that_cannot_be_opened, two_runs_at_once, the_same_commit_twice_at_once,
     a_signal_in_a_build, an_engine_that_is_killed, ready=ready)

@@ -87,8 +87,10 @@ struct world {
 	struct repository *repository;
 	struct engine *engine;
 	int64_t ended;           /* the run that ended last */
+	enum outcome ended_as;   /* as it was told */
 	int wanted;              /* how many more must end */
 	const char *environment; /* NULL: local */
+	bool stays;              /* the engine does */
 };
 
 __attribute__((unused)) static void world_free(struct world *world)
@@ -109,6 +111,7 @@ static void over(void *context, const struct ledger_run *run, const struct error
 
 	(void)err;
 	world->ended = run->id;
+	world->ended_as = run->status;
 	if (--world->wanted == 0)
 		loop_stop(world->loop);
 }
@@ -122,6 +125,7 @@ __attribute__((unused)) static void open_engine(struct world *world)
 		.ledger_url = world->url,
 		.state = world->state,
 		.program = world->program,
+		.stays = world->stays,
 		.jobs = 4,
 		.ended = over,
 		.context = world,

@@ -307,6 +307,82 @@ TEST(what_an_engine_left_behind_is_taken_over)
 	CHECK_TEXT(got, ALL_PASSED);
 }
 
+/* As `serve` has it: an engine that stays, and a ledger that answers at once when it is locked. */
+static struct ledger *lock_ledger(struct world *world, struct error *err)
+{
+	struct ledger *other = NULL;
+
+	if (!db_exec_script(ledger_db(world->ledger), "PRAGMA busy_timeout=0", err) ||
+		!ledger_open(world->url, LEDGER_WRITE, &other, err) || !ledger_begin(other, err))
+		printf("# %s\n", err->message);
+	return other;
+}
+
+TEST(a_run_that_could_not_be_recorded_is_taken_up_again)
+{
+	scoped(world_free) struct world world = {.stays = true};
+	scoped(error_free) struct error err = {0};
+	scoped(ledger_run_free) struct ledger_run row = {0};
+
+	REQUIRE_OK(world_start(&world, &err));
+	put_beside(&world, "wait-one", "");
+	int64_t run = submit(&world, "HEAD", NULL, &err);
+
+	run_until_waiting(&world, &err);
+	/* another run of the environment waits for it */
+	git_put(&world.git, "one/main.c", "int later;\n");
+	REQUIRE(git_commit_all(&world.git, "later"));
+	int64_t later = submit(&world, "HEAD", NULL, &err);
+	scoped(text_free) char *wait = path_join(world.git.folder, "wait-one");
+	scoped(ledger_close) struct ledger *holder = lock_ledger(&world, &err);
+
+	REQUIRE_OK(file_remove(wait, &err));
+	world.wanted = 1;
+	wait_for_end(&world, &err);
+	/* given up: nobody was told that it ended, and the other one did not overtake it */
+	CHECK_INT(world.ended, run);
+	CHECK_INT(world.ended_as, OUTCOME_RUNNING);
+	REQUIRE_OK(ledger_run_get(world.ledger, run, &row, &err));
+	CHECK_TEXT(report_status(&row), "interrupted");
+	ledger_close(&holder);
+	world.wanted = 1;
+	wait_for_end(&world, &err);
+	scoped(text_free) char *got = outcome(&world, run);
+
+	CHECK_INT(world.ended, run);
+	CHECK_TEXT(got, ALL_PASSED);
+	world.wanted = 1;
+	wait_for_end(&world, &err);
+	CHECK_INT(world.ended, later);
+}
+
+TEST(a_run_is_superseded_only_when_the_newer_one_was_recorded)
+{
+	scoped(world_free) struct world world = {0};
+	scoped(error_free) struct error err = {0};
+
+	REQUIRE_OK(world_start(&world, &err));
+	put_beside(&world, "wait-one", "");
+	submit(&world, "HEAD", NULL, &err);
+	int64_t waits = submit(&world, "HEAD", NULL, &err);
+
+	/* its row is written, the event after it is not */
+	REQUIRE_OK(db_exec_script(ledger_db(world.ledger),
+		"CREATE TRIGGER full BEFORE INSERT ON events WHEN NEW.name = 'run.superseded'"
+		" BEGIN SELECT RAISE(ABORT, 'full'); END",
+		&err));
+	CHECK_INT(submit(&world, "HEAD", NULL, &err), 0);
+	CHECK_CONTAINS(err.message, "full");
+	world.wanted = 2;
+	scoped(text_free) char *wait = path_join(world.git.folder, "wait-one");
+
+	REQUIRE_OK(file_remove(wait, &err));
+	wait_for_end(&world, &err);
+	scoped(text_free) char *got = outcome(&world, waits);
+
+	CHECK_TEXT(got, "passed");
+}
+
 TEST(a_run_that_nobody_works_on_is_cancelled_in_the_ledger)
 {
 	scoped(world_free) struct world world = {0};
