@@ -254,6 +254,7 @@ void image_facts_free(struct image_facts *facts)
 {
 	free(facts->architecture);
 	free(facts->os);
+	free(facts->variant);
 	free(facts->user);
 	free(facts->created);
 	strings_free(&facts->entrypoint);
@@ -286,6 +287,7 @@ bool config_parse(struct str text, const char *what, struct image_facts *out_fac
 	const struct json *ids = json_get(json_get(value, "rootfs"), "diff_ids");
 	facts.architecture = memory_copy_text(json_get_text(value, "architecture", ""));
 	facts.os = memory_copy_text(json_get_text(value, "os", ""));
+	facts.variant = memory_copy_text(json_get_text(value, "variant", ""));
 	facts.created = memory_copy_text(json_get_text(value, "created", ""));
 	facts.user = memory_copy_text(json_get_text(run, "User", ""));
 	take_strings(json_get(run, "Entrypoint"), &facts.entrypoint);

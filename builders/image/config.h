@@ -56,6 +56,7 @@ bool manifest_parse(struct str text, const char *media_type, const char *what,
 /* What `inspect` shows of a configuration from outside. */
 struct image_facts {
 	char *architecture, *os, *user; /* owned */
+	char *variant;                  /* owned; "" when it names none */
 	struct strings entrypoint, args, env, labels, ports;
 	struct digest *diff_ids; /* owned */
 	size_t diff_id_count;

@@ -48,6 +48,12 @@ bool layout_write_blob(const struct layout *layout, struct str content, struct d
 bool layout_read_blob(const struct layout *layout, const struct digest *digest, size_t limit_bytes,
 	struct buf *out, struct error *err) must_use;
 
+/* Brings a blob over from another layout (or this one: then it only must be there), as a second name
+ * for the same bytes where the file system allows it; what is brought is verified. ERROR_NOT_FOUND,
+ * ERROR_INVALID. */
+bool layout_take_blob(const struct layout *layout, const struct layout *from,
+	const struct digest *digest, int64_t size_bytes, struct error *err) must_use;
+
 /* A blob of unknown digest: write to file.fd, then name it. discard undoes an uncommitted one. */
 struct layout_blob {
 	int fd;

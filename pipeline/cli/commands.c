@@ -12,6 +12,7 @@ extern const struct command doctor_command;
 extern const struct command fetch_command;
 extern const struct command image_build_command;
 extern const struct command image_copy_command;
+extern const struct command image_index_command;
 extern const struct command image_inspect_command;
 extern const struct command image_push_command;
 extern const struct command init_command;
@@ -46,6 +47,7 @@ const struct command *const commands[] = {
 	&fetch_command,
 	&image_build_command,
 	&image_copy_command,
+	&image_index_command,
 	&image_inspect_command,
 	&image_push_command,
 	&init_command,
