@@ -244,14 +244,14 @@ void layout_blob_discard(struct layout_blob *blob)
 	blob->fd = 0;
 }
 
-static bool read_index(const struct layout *layout, struct json **out_index, struct error *err)
+bool layout_read_index(const struct layout *layout, struct json **out_index, struct error *err)
 {
 	scoped(text_free) char *path = path_join(layout->path, "index.json");
 
 	return json_read_file(path, MANIFEST_LIMIT, out_index, err);
 }
 
-static const char *tag_of(const struct json *descriptor)
+const char *layout_tag_of(const struct json *descriptor)
 {
 	return json_get_text(json_get(descriptor, "annotations"), REF_NAME, "");
 }
@@ -262,15 +262,16 @@ bool layout_find_tag(const struct layout *layout, const char *tag, struct layout
 	scoped(json_free) struct json *index = NULL;
 	scoped(buf_free) struct buf known = {0};
 
-	if (!read_index(layout, &index, err))
+	if (!layout_read_index(layout, &index, err))
 		return false;
 	const struct json *manifests = json_get(index, "manifests");
 	for (size_t i = 0; i < json_count(manifests); i++) {
 		const struct json *descriptor = json_at(manifests, i);
-		const char *name = tag_of(descriptor);
+		const char *name = layout_tag_of(descriptor);
 
 		if (!text_equal(name, tag)) {
-			buf_printf(&known, "%s%s", known.size ? ", " : "", name);
+			if (*name)
+				buf_printf(&known, "%s%s", known.size ? ", " : "", name);
 			continue;
 		}
 		if (!digest_parse(json_str(json_get(descriptor, "digest")), &out_entry->digest))
@@ -329,7 +330,7 @@ static bool index_without(const struct layout *layout, const char *tag, struct j
 	if (!file_exists(path))
 		*out_index = json_object_of("schemaVersion", json_int_new(2), "mediaType",
 			json_text_new(MEDIA_TYPE_INDEX), "manifests", json_array_new(), NULL);
-	else if (!read_index(layout, out_index, err))
+	else if (!layout_read_index(layout, out_index, err))
 		return false;
 	struct json *manifests = json_get(*out_index, "manifests");
 	if (!json_is_array(manifests)) {
@@ -337,7 +338,7 @@ static bool index_without(const struct layout *layout, const char *tag, struct j
 		return error_raise(err, ERROR_INVALID, "\"%s\" has no list \"manifests\"", path);
 	}
 	for (size_t i = json_count(manifests); i-- > 0;)
-		if (text_equal(tag_of(json_at(manifests, i)), tag))
+		if (text_equal(layout_tag_of(json_at(manifests, i)), tag))
 			json_remove_at(manifests, i);
 	return true;
 }
@@ -353,6 +354,27 @@ bool layout_set_tag(const struct layout *layout, const char *tag, const struct l
 	if (!lock(layout, &locked, err) || !index_without(layout, tag, &index, err))
 		return false;
 	json_append(json_get(index, "manifests"), new_descriptor(tag, entry, architecture));
+	json_write(index, &text);
+	return put_file(path, buf_str(&text), err);
+}
+
+bool layout_list(const struct layout *layout, struct json *descriptor, struct error *err)
+{
+	scoped(json_free) struct json *taken = descriptor, *index = NULL;
+	scoped(descriptor_close) int locked = -1;
+	scoped(buf_free) struct buf text = {0};
+	scoped(text_free) char *path = path_join(layout->path, "index.json");
+
+	if (!lock(layout, &locked, err) || !index_without(layout, NULL, &index, err))
+		return false;
+	struct json *manifests = json_get(index, "manifests");
+	for (size_t i = 0; i < json_count(manifests); i++) {
+		const struct json *other = json_at(manifests, i);
+		if (!*layout_tag_of(other) &&
+			json_equal(json_get(other, "digest"), json_get(taken, "digest")))
+			return true;
+	}
+	json_append(manifests, json_keep(taken));
 	json_write(index, &text);
 	return put_file(path, buf_str(&text), err);
 }

@@ -78,4 +78,12 @@ bool layout_find_tag(const struct layout *layout, const char *tag, struct layout
 bool layout_set_tag(const struct layout *layout, const char *tag, const struct layout_entry *entry,
 	const char *architecture, struct error *err) must_use;
 
+/* index.json, the caller's; and the tag of one of its descriptors, "" when it has none. */
+bool layout_read_index(const struct layout *layout, struct json **out_index, struct error *err)
+	must_use;
+const char *layout_tag_of(const struct json *descriptor);
+/* Lists a manifest that is there already, without a tag; takes the descriptor. One that is listed
+ * so already stays as it is. */
+bool layout_list(const struct layout *layout, struct json *descriptor, struct error *err) must_use;
+
 #endif

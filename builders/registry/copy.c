@@ -57,6 +57,12 @@ static bool layout_blob_open(void *self, const struct digest *digest, int64_t si
 	return *out_fd >= 0 || error_raise_errno(err, "open \"%s\"", path);
 }
 
+static bool layout_referrers(void *self, const struct digest *subject,
+	struct artifact_list *out_list, struct error *err)
+{
+	return artifact_list_read(self, subject, out_list, err);
+}
+
 static bool push_layout(const char *path, const char *tag, const struct reference *target,
 	const struct push_options *options, struct push_result *out_result, struct error *err)
 {
@@ -67,6 +73,7 @@ static bool push_layout(const char *path, const char *tag, const struct referenc
 		return false;
 	return push_image(&(struct image_source){.manifest = layout_manifest,
 				  .blob = layout_blob_open,
+				  .referrers = layout_referrers,
 				  .self = &layout},
 		&entry.digest, target, options, out_result, err);
 }

@@ -3,6 +3,8 @@
 #include "base/json_writer.h"
 #include "base/memory.h"
 #include "builders/registry/ecr.h"
+#include "builders/registry/pushed_note.h"
+#include "builders/registry/referrers.h"
 
 #include <stdlib.h>
 
@@ -189,6 +191,24 @@ static bool push_manifest(struct pusher *p, const struct digest *digest, const c
 	return put(p, &manifest, buf_str(&body), digest, key, err);
 }
 
+static bool push_referrers(struct pusher *p, const struct digest *digest, bool moved,
+	struct error *err)
+{
+	scoped(artifact_list_free) struct artifact_list list = {0};
+	const char *folder = p->options->note_folder;
+
+	if (!p->source->referrers)
+		return true;
+	if (!p->source->referrers(p->source->self, digest, &list, err))
+		return false;
+	if (list.count == 0 || (!moved && pushed_note_find(folder, p->target, digest, &list)))
+		return true;
+	if (!referrers_push(p->session, p->source, digest, &list, &p->result->referrers, err))
+		return false;
+	pushed_note_write(folder, p->target, digest, &list);
+	return true;
+}
+
 static bool push(struct pusher *p, const struct digest *digest, struct error *err)
 {
 	scoped(remote_manifest_free) struct remote_manifest current = {0};
@@ -201,13 +221,13 @@ static bool push(struct pusher *p, const struct digest *digest, struct error *er
 		return false;
 	if (current.found) {
 		if (digest_equal(&current.digest, digest))
-			return true;
+			return push_referrers(p, digest, false, err);
 		learn_manifest(p, &current);
 	}
 	if (current.repository_missing && ecr_is_host(p->target->host) &&
 		!create_repository(p, err))
 		return false;
-	return push_manifest(p, digest, key, 0, err);
+	return push_manifest(p, digest, key, 0, err) && push_referrers(p, digest, true, err);
 }
 
 bool push_image(const struct image_source *source, const struct digest *digest,
@@ -269,6 +289,7 @@ void push_write_json(const struct push_result *result, const struct reference *t
 	json_put_int(&w, "uploaded", result->uploaded);
 	json_put_int(&w, "existing", result->existing);
 	json_put_int(&w, "mounted", result->mounted);
+	json_put_int(&w, "referrers", result->referrers);
 	json_put_int(&w, "bytes_sent", counts->bytes_sent);
 	json_key(&w, "requests");
 	json_object_begin(&w);

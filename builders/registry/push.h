@@ -6,12 +6,16 @@
  *          ▼
  *     POST (+ PUT) for the rest, side by side ─► PUT manifest
  *
+ * Referrers (artifact.h) go after the image. When the tag has the image already they are only looked
+ * at if they are not noted as pushed, so that a push that changes nothing stays one request.
+ *
  * What an index names is pushed before the index. A tag changes only when all it names is there.
  * Calling again is safe and takes up where the last call stopped.
  */
 #ifndef BUILDERS_REGISTRY_PUSH_H
 #define BUILDERS_REGISTRY_PUSH_H
 
+#include "builders/image/artifact.h"
 #include "builders/registry/registry.h"
 
 /* Where manifests and blobs come from. */
@@ -22,6 +26,9 @@ struct image_source {
 	/* A blob opened for reading. */
 	bool (*blob)(void *self, const struct digest *digest, int64_t size_bytes, int *out_fd,
 		struct error *err);
+	/* What the source has about a manifest, pushed after it; NULL: nothing. */
+	bool (*referrers)(void *self, const struct digest *subject, struct artifact_list *out_list,
+		struct error *err);
 	void *self;
 	const char *mount_from; /* repository on the same registry that has the blobs; NULL: none */
 };
@@ -29,12 +36,15 @@ struct image_source {
 struct push_options {
 	bool plain_http;
 	bool create_repository; /* make a missing ECR repository */
-	struct clock *clock;    /* NULL: the system's */
+	/* Where it is noted which referrers were pushed (pushed_note.h); NULL: nowhere. */
+	const char *note_folder;
+	struct clock *clock; /* NULL: the system's */
 };
 
 struct push_result {
 	struct digest digest;
 	int64_t uploaded, existing, mounted; /* blobs */
+	int64_t referrers;                   /* manifests about the image that were not there */
 	struct session_counts counts;
 	int64_t duration_ms;
 };

@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-enum { HEADERS_LIMIT = 4 };
+enum { HEADERS_LIMIT = 5 };
 
 struct session {
 	struct http_client *client;
@@ -236,6 +236,8 @@ static void prepare(const struct session *session, struct round *round, size_t i
 		headers[count++] = (struct http_header){"Accept", x->accept};
 	if (x->content_type)
 		headers[count++] = (struct http_header){"Content-Type", x->content_type};
+	if (x->if_match)
+		headers[count++] = (struct http_header){"If-Match", x->if_match};
 	round->requests[i] = (struct http_request){.method = x->method,
 		.url = x->url,
 		.headers = headers,

@@ -43,6 +43,7 @@ struct exchange {
 	const char *url;
 	const char *accept;       /* NULL: none */
 	const char *content_type; /* NULL: none */
+	const char *if_match;     /* an ETag; NULL: none */
 	struct str body;
 	int body_fd; /* > 0: body_size bytes of it from the start */
 	int64_t body_size;

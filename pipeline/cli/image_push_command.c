@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "base/path.h"
 #include "builders/registry/copy.h"
 #include "pipeline/cli/cancel.h"
 #include "pipeline/cli/command.h"
@@ -24,8 +25,10 @@ static const struct option_set options = {
 static bool run(struct command_context *context, struct error *err)
 {
 	scoped(reference_free) struct reference target = {0};
+	scoped(text_free) char *notes = path_join(context->state, "pushed");
 	struct push_result result;
 
+	given.note_folder = notes;
 	cancel_at_once(context->json);
 	if (!reference_parse(context->words.items[1], &target, err) ||
 		!copy_layout_to_registry(context->words.items[0], &target, &given, &result, err))
@@ -36,10 +39,11 @@ static bool run(struct command_context *context, struct error *err)
 	}
 	char digest[DIGEST_TEXT_SIZE];
 	digest_to_text(&result.digest, digest);
-	printf("%s/%s@%s\n%lld uploaded, %lld there already, %lld bytes sent, %lld ms\n",
+	printf("%s/%s@%s\n%lld uploaded, %lld there already, %lld referrers, %lld bytes sent, %lld "
+	       "ms\n",
 		target.host, target.repository, digest, (long long)result.uploaded,
-		(long long)result.existing, (long long)result.counts.bytes_sent,
-		(long long)result.duration_ms);
+		(long long)result.existing, (long long)result.referrers,
+		(long long)result.counts.bytes_sent, (long long)result.duration_ms);
 	return true;
 }
 

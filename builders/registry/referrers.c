@@ -1,0 +1,355 @@
+#include "builders/registry/referrers.h"
+
+#include "base/memory.h"
+#include "builders/registry/answer.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+enum { PAGES = 100, TRIES = 10, REDIRECTS = 5 };
+
+/* What the repository says about a subject. */
+struct state {
+	bool api;                  /* the registry keeps the list */
+	struct artifact_list list; /* owned */
+	struct json *index;        /* owned: the fallback tag's document; NULL when there is none */
+	char *etag;                /* owned; NULL when the registry gives none */
+};
+
+static void state_free(struct state *state)
+{
+	artifact_list_free(&state->list);
+	json_free(&state->index);
+	text_free(&state->etag);
+}
+
+static bool is_unsupported(int status)
+{
+	return status == 404 || status == 400 || status == 405 || status == 501;
+}
+
+/* Link: <URL>; rel="next". Stays on the registry: anything else is not followed. */
+static bool next_page(const struct exchange *x, char **out_url, struct error *err)
+{
+	struct str link = str_of(http_response_header(&x->response, "Link"));
+	const char *end = memchr(link.data ? link.data : "", '>', link.size);
+
+	*out_url = NULL;
+	if (!str_starts_with(link, "<") || !end || !memmem(link.data, link.size, "next", 4))
+		return true;
+	scoped(text_free) char *target = memory_copy(link.data + 1, (size_t)(end - link.data - 1));
+	scoped(text_free) char *url = NULL;
+	if (!location_resolve(x->url, target, NULL, &url, err))
+		return error_while(err, "following the Link of %.*s", url_shown(x->url));
+	if (!url_same_origin(url, x->url))
+		return error_raise(err, ERROR_PROTOCOL,
+			"the list of referrers goes on at another server: %.*s", url_shown(url));
+	*out_url = url;
+	url = NULL;
+	return true;
+}
+
+static bool ask_api(struct session *session, const struct digest *subject, struct state *state,
+	struct error *err)
+{
+	char digest[DIGEST_TEXT_SIZE];
+
+	digest_to_text(subject, digest);
+	scoped(text_free) char *url = session_url(session, "referrers/%s", digest);
+	for (int page = 0; url; page++) {
+		scoped(exchange_free) struct exchange x = {.method = "GET",
+			.url = url,
+			.accept = MEDIA_TYPE_INDEX,
+			.redirect_limit = REDIRECTS,
+			.body_limit_bytes = MANIFEST_LIMIT};
+		char *next;
+
+		if (page == PAGES)
+			return error_raise(err, ERROR_LIMIT,
+				"the list of referrers of %s has more than %d pages", digest,
+				PAGES);
+		if (!session_perform(session, &x, 1, 1, err))
+			return false;
+		if (page == 0 && is_unsupported(x.response.status))
+			return true;
+		if (x.response.status != 200)
+			return session_refuse(session, &x, "200", err);
+		state->api = true;
+		if (!artifact_list_parse(buf_str(&x.response.body), "the list of referrers",
+			    &state->list, err) ||
+			!next_page(&x, &next, err))
+			return false;
+		text_free(&url);
+		url = next;
+	}
+	return true;
+}
+
+/* The index under the fallback tag. None is no error. */
+static bool read_fallback(struct session *session, const struct digest *subject,
+	struct state *state, struct error *err)
+{
+	char tag[ARTIFACT_TAG_SIZE];
+
+	artifact_list_free(&state->list);
+	json_free(&state->index);
+	text_free(&state->etag);
+	artifact_tag(subject, "", tag);
+	scoped(text_free) char *url = session_url(session, "manifests/%s", tag);
+	scoped(exchange_free) struct exchange x = {.method = "GET",
+		.url = url,
+		.accept = MEDIA_TYPE_INDEX,
+		.redirect_limit = REDIRECTS,
+		.body_limit_bytes = MANIFEST_LIMIT};
+	if (!session_perform(session, &x, 1, 1, err))
+		return false;
+	int status = x.response.status;
+	if (status == 404 || (status == 403 && session_pushes(session)))
+		return true;
+	if (status != 200)
+		return session_refuse(session, &x, "200", err);
+	state->etag = memory_copy_text(http_response_header(&x.response, "ETag"));
+	return json_parse(buf_str(&x.response.body), tag,
+		       &(struct json_limits){.size_bytes = MANIFEST_LIMIT}, &state->index, err) &&
+	       artifact_list_parse(buf_str(&x.response.body), tag, &state->list, err);
+}
+
+static bool read_state(struct session *session, const struct digest *subject, struct state *state,
+	struct error *err)
+{
+	return ask_api(session, subject, state, err) &&
+	       (state->api || read_fallback(session, subject, state, err));
+}
+
+/* cosign's signatures are an image under a tag of their own, in no list. */
+static bool add_signature_tag(struct session *session, const struct digest *subject,
+	struct artifact_list *list, struct error *err)
+{
+	scoped(remote_manifest_free) struct remote_manifest manifest = {0};
+	char tag[ARTIFACT_TAG_SIZE];
+
+	artifact_tag(subject, ".sig", tag);
+	if (!registry_get_manifest(session, tag, &manifest, err))
+		return false;
+	if (!manifest.found)
+		return true;
+	struct artifact_entry entry = {.manifest = {.digest = manifest.digest,
+					       .size_bytes = (int64_t)manifest.body.size},
+		.artifact_type = memory_copy_text(""),
+		.tag = memory_copy_text(tag)};
+	snprintf(entry.manifest.media_type, sizeof(entry.manifest.media_type), "%s",
+		manifest.media_type);
+	artifact_list_add(list, &entry);
+	return true;
+}
+
+bool referrers_list(struct session *session, const struct digest *subject,
+	struct artifact_list *out_list, struct error *err)
+{
+	scoped(state_free) struct state state = {0};
+	char digest[DIGEST_TEXT_SIZE];
+
+	if (!read_state(session, subject, &state, err) ||
+		!add_signature_tag(session, subject, &state.list, err)) {
+		digest_to_text(subject, digest);
+		return error_while(err, "listing the referrers of %s", digest);
+	}
+	*out_list = state.list;
+	state.list = (struct artifact_list){0};
+	return true;
+}
+
+static bool open_blob(void *context, const struct upload *upload, int *out_fd, struct error *err)
+{
+	const struct image_source *source = context;
+
+	return source->blob(source->self, &upload->digest, upload->size_bytes, out_fd, err);
+}
+
+static bool push_blobs(struct session *session, const struct image_source *source,
+	const struct manifest *manifest, struct error *err)
+{
+	struct upload *uploads = memory_new_array(manifest->count + 1, sizeof(*uploads));
+	size_t count = 0;
+	bool missing;
+
+	for (size_t i = 0; i <= manifest->count; i++) {
+		const struct blob_name *blob =
+			i == manifest->count ? &manifest->config : &manifest->items[i];
+		bool twice = false;
+
+		for (size_t j = 0; j < count; j++)
+			twice = twice || digest_equal(&uploads[j].digest, &blob->digest);
+		if (!twice)
+			uploads[count++] = (struct upload){.digest = blob->digest,
+				.size_bytes = blob->size_bytes,
+				.mount_from = source->mount_from,
+				.open = open_blob,
+				.context = (void *)(uintptr_t)source};
+	}
+	bool ok = registry_upload(session, uploads, count, &missing, err);
+	for (size_t i = 0; i < count; i++)
+		upload_free(&uploads[i]);
+	free(uploads);
+	return ok;
+}
+
+/* One manifest with its blobs, under its digest or the tag it has. */
+static bool push_entry(struct session *session, const struct image_source *source,
+	const struct artifact_entry *entry, struct error *err)
+{
+	scoped(buf_free) struct buf body = {0};
+	scoped(text_free) char *media_type = NULL;
+	scoped(manifest_free) struct manifest manifest = {0};
+	char digest[DIGEST_TEXT_SIZE];
+	enum put_result result;
+
+	digest_to_text(&entry->manifest.digest, digest);
+	if (!source->manifest(source->self, &entry->manifest.digest, &body, &media_type, err) ||
+		!manifest_parse(buf_str(&body), media_type, "a referrer", &manifest, err))
+		return false;
+	if (manifest.is_index)
+		return error_raise(err, ERROR_INVALID, "the referrer %s is an index", digest);
+	if (!push_blobs(session, source, &manifest, err) ||
+		!registry_put_manifest(session, entry->tag ? entry->tag : digest,
+			manifest.media_type, buf_str(&body), &entry->manifest.digest, &result, err))
+		return false;
+	return result == PUT_DONE ||
+	       error_raise(err, ERROR_PROTOCOL,
+		       "%s says that it lacks blobs of %s, which it has just accepted",
+		       session_host(session), digest);
+}
+
+/* The fallback's document with the entries of list that it lacks; without *gone. */
+static struct json *changed_index(const struct state *state, const struct artifact_list *list,
+	const struct digest *gone, bool *out_changed)
+{
+	struct json *index = state->index ? json_copy(state->index)
+					  : json_object_of("schemaVersion", json_int_new(2),
+						    "mediaType", json_text_new(MEDIA_TYPE_INDEX),
+						    "manifests", json_array_new(), NULL);
+	struct json *manifests = json_get(index, "manifests");
+
+	*out_changed = false;
+	for (size_t i = 0; list && i < list->count; i++) {
+		if (list->items[i].tag ||
+			artifact_list_find(&state->list, &list->items[i].manifest.digest))
+			continue;
+		json_append(manifests, artifact_descriptor(&list->items[i]));
+		*out_changed = true;
+	}
+	for (size_t i = json_count(manifests); gone && i-- > 0;) {
+		struct digest digest;
+
+		if (!digest_parse(json_str(json_get(json_at(manifests, i), "digest")), &digest) ||
+			!digest_equal(&digest, gone))
+			continue;
+		json_remove_at(manifests, i);
+		*out_changed = true;
+	}
+	return index;
+}
+
+static bool put_index(struct session *session, const char *tag, const struct state *state,
+	const struct json *index, bool *out_raced, struct error *err)
+{
+	scoped(buf_free) struct buf body = {0};
+	scoped(text_free) char *url = session_url(session, "manifests/%s", tag);
+
+	json_write(index, &body);
+	scoped(exchange_free) struct exchange x = {.method = "PUT",
+		.url = url,
+		.content_type = MEDIA_TYPE_INDEX,
+		.if_match = state->etag,
+		.body = buf_str(&body)};
+	if (!session_perform(session, &x, 1, 1, err))
+		return false;
+	*out_raced = x.response.status == 412;
+	return *out_raced || (x.response.status >= 200 && x.response.status < 300) ||
+	       session_refuse(session, &x, "201", err);
+}
+
+/*
+ * Changes the fallback's index until it reads as wanted. A registry that minds If-Match answers 412
+ * to the slower of two writers; with any other the slower one finds what is missing when it reads
+ * the index once more.
+ */
+static bool change_fallback(struct session *session, const struct digest *subject,
+	struct state *state, const struct artifact_list *list, const struct digest *gone,
+	struct error *err)
+{
+	char tag[ARTIFACT_TAG_SIZE];
+
+	artifact_tag(subject, "", tag);
+	for (int tries = 0; tries < TRIES; tries++) {
+		bool changed, raced;
+		scoped(json_free) struct json *index = changed_index(state, list, gone, &changed);
+
+		if (!changed)
+			return true;
+		if (!put_index(session, tag, state, index, &raced, err) ||
+			!read_fallback(session, subject, state, err))
+			return error_while(err, "changing the list of referrers \"%s\"", tag);
+		if (raced)
+			session_count_retry(session);
+	}
+	scoped(json_free) struct json *index = NULL;
+	bool changed;
+	index = changed_index(state, list, gone, &changed);
+	if (!changed)
+		return true;
+	error_raise(err, ERROR_CONFLICT,
+		"the list of referrers \"%s\" on %s did not keep our change in %d tries", tag,
+		session_host(session), TRIES);
+	return error_next(err, "others write to it at the same time: try again");
+}
+
+static bool push_all(struct session *session, const struct image_source *source,
+	const struct artifact_list *list, const struct state *state, int64_t *pushed,
+	struct error *err)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const struct artifact_entry *entry = &list->items[i];
+
+		if (artifact_list_find(&state->list, &entry->manifest.digest))
+			continue;
+		if (!push_entry(session, source, entry, err))
+			return error_while(err, "pushing %s",
+				entry->tag ? entry->tag : entry->artifact_type);
+		(*pushed)++;
+	}
+	return true;
+}
+
+bool referrers_push(struct session *session, const struct image_source *source,
+	const struct digest *subject, const struct artifact_list *list, int64_t *out_pushed,
+	struct error *err)
+{
+	scoped(state_free) struct state state = {0};
+
+	*out_pushed = 0;
+	if (list->count == 0)
+		return true;
+	return (read_state(session, subject, &state, err) &&
+		       push_all(session, source, list, &state, out_pushed, err) &&
+		       (state.api || change_fallback(session, subject, &state, list, NULL, err))) ||
+	       error_while(err, "pushing what is known about the image");
+}
+
+bool referrers_remove(struct session *session, const struct digest *subject,
+	const struct digest *referrer, struct error *err)
+{
+	scoped(state_free) struct state state = {0};
+	char digest[DIGEST_TEXT_SIZE];
+
+	digest_to_text(referrer, digest);
+	if (!read_state(session, subject, &state, err) ||
+		(!state.api && !change_fallback(session, subject, &state, NULL, referrer, err)))
+		return error_while(err, "removing %s", digest);
+	scoped(text_free) char *url = session_url(session, "manifests/%s", digest);
+	scoped(exchange_free) struct exchange x = {.method = "DELETE", .url = url};
+	if (!session_perform(session, &x, 1, 1, err))
+		return false;
+	return x.response.status == 202 || x.response.status == 200 || x.response.status == 204 ||
+	       x.response.status == 404 || session_refuse(session, &x, "202", err);
+}
