@@ -322,7 +322,7 @@ bool closure_add(struct closure *closure, const char *source, const char *image_
 
 	if (!elf_file_open(source, &file, err) || !check_machine(closure, &file.elf, source, err))
 		return false;
-	if (elf_is_static_with_nss(&file.elf, file.bytes))
+	if (elf_static_needs(&file.elf, file.bytes) & ELF_STATIC_NAMES)
 		strings_printf(closure->warnings,
 			"%s is linked statically with glibc and looks up hosts, users or groups: "
 			"at run "

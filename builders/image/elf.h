@@ -5,14 +5,31 @@
  * file before it is looked at, so any bytes may be given.
  *
  * Ownership  an elf borrows the bytes it was parsed from; elf_file owns its mapping.
- * Limits     1,024 program headers, 4,096 needed libraries, texts of 4,096 bytes.
- * Source     System V ABI, chapters 4 and 5 (elf(5)); the tags of glibc's elf.h.
+ * Limits     1,024 program headers, 4,096 needed libraries, 16,384 versions needed and as many
+ *            defined, 1,048,576 symbols, 256 notes, texts of 4,096 bytes.
+ * Source     System V ABI, chapters 4 and 5 (elf(5)); the tags of glibc's elf.h; symbol versions: LSB
+ *            core 5.0, 10.7; .note.dlopen: systemd.io/ELF_DLOPEN_METADATA.
  */
 #ifndef BUILDERS_IMAGE_ELF_H
 #define BUILDERS_IMAGE_ELF_H
 
 #include "base/buf.h"
 #include "base/error.h"
+
+#include <stdint.h>
+
+/* A version of a library's interface that must be there: "GLIBC_2.34" of "libc.so.6". */
+struct elf_version_need {
+	struct str file, version;
+	bool weak; /* the program runs without it */
+};
+
+/* Functions whose import says that something is opened by name at run time. */
+enum {
+	ELF_IMPORTS_DLOPEN = 1, /* dlopen, dlmopen */
+	ELF_IMPORTS_ICONV = 2,  /* iconv_open */
+	ELF_IMPORTS_LOCALE = 4, /* setlocale, newlocale */
+};
 
 struct elf {
 	bool is_64, big_endian;
@@ -24,7 +41,17 @@ struct elf {
 	struct str rpath, runpath; /* as written: "$ORIGIN/../lib:/opt/x" */
 	struct str *needed;        /* owned array of borrowed names, in order */
 	size_t needed_count;
-	bool no_default_folders; /* DF_1_NODEFLIB */
+	bool no_default_folders;                /* DF_1_NODEFLIB */
+	struct elf_version_need *version_needs; /* owned array, DT_VERNEED */
+	size_t version_need_count;
+	struct str *versions; /* owned array of what it defines, DT_VERDEF */
+	size_t version_count;
+	unsigned imports;         /* ELF_IMPORTS_… */
+	struct str *dlopen_notes; /* owned array: the JSON of each .note.dlopen, not looked at */
+	size_t dlopen_note_count;
+	uint64_t header_offset; /* where the program headers are */
+	unsigned header_count;
+	size_t header_size;
 };
 
 /* Do the bytes start as an ELF file does? */
@@ -39,9 +66,16 @@ bool elf_is(struct str bytes);
 bool elf_parse(struct str bytes, const char *what, struct elf *out_elf, struct error *err) must_use;
 void elf_free(struct elf *elf);
 
-/* A static program made with glibc that looks up names, users or hosts loads libnss_* at run time
- * and then needs exactly the glibc it was linked with. */
-bool elf_is_static_with_nss(const struct elf *elf, struct str bytes);
+/* Does it define this version (by its own tables, inherited ones too, as the linker repeats them)? */
+bool elf_defines_version(const struct elf *elf, struct str version);
+
+/* What a static program made with glibc loads at run time, and then needs exactly the glibc it was
+ * linked with: ELF_STATIC_… bits. Converters are only seen in programs that were not stripped. */
+enum {
+	ELF_STATIC_NAMES = 1, /* libnss_*: hosts, users, groups */
+	ELF_STATIC_ICONV = 2, /* gconv modules */
+};
+unsigned elf_static_needs(const struct elf *elf, struct str bytes);
 
 /* "x86-64"; "machine 42" is left to the caller: NULL when unknown. */
 const char *elf_machine_name(int machine);

@@ -1,3 +1,4 @@
+#include "builders/image/dlopen_note.h"
 #include "builders/image/elf.h"
 #include "builders/image/loader_cache.h"
 
@@ -18,7 +19,30 @@ static bool look_on(void *context, struct str path)
 	return false;
 }
 
-/* The bytes are a program or library, and the loader's cache. */
+static void check_versions(struct str bytes, const struct elf *elf)
+{
+	for (size_t i = 0; i < elf->version_need_count; i++) {
+		check_inside(bytes, elf->version_needs[i].file);
+		check_inside(bytes, elf->version_needs[i].version);
+	}
+	for (size_t i = 0; i < elf->version_count; i++)
+		check_inside(bytes, elf->versions[i]);
+	(void)elf_defines_version(elf, str_of("GLIBC_2.34"));
+}
+
+static void read_note(struct str text)
+{
+	struct dlopen_note note = {0};
+	struct error err = {0};
+
+	if (!dlopen_note_parse(text, "input", &note, &err) && err.kind != ERROR_INVALID &&
+		err.kind != ERROR_LIMIT)
+		abort();
+	dlopen_note_free(&note);
+	error_free(&err);
+}
+
+/* The bytes are a program or library, a dlopen note, and the loader's cache. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct str bytes = {(const char *)data, size};
@@ -33,12 +57,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		for (size_t i = 0; i < elf.needed_count; i++)
 			check_inside(bytes, elf.needed[i]);
 		(void)elf_architecture(&elf);
-		(void)elf_is_static_with_nss(&elf, bytes);
+		check_versions(bytes, &elf);
+		for (size_t i = 0; i < elf.dlopen_note_count; i++) {
+			check_inside(bytes, elf.dlopen_notes[i]);
+			read_note(elf.dlopen_notes[i]);
+		}
+		(void)elf_static_needs(&elf, bytes);
 	} else if (err.kind != ERROR_INVALID) {
 		abort();
 	}
 	elf_free(&elf);
 	error_free(&err);
+	if (size > 0 && data[0] == '[')
+		read_note(bytes);
 	(void)loader_cache_find(bytes, str_of("libz.so.1"), look_on, &bytes);
 	return 0;
 }

@@ -16,7 +16,14 @@ struct elf_recipe {
 	const char *interpreter, *soname, *rpath, *runpath; /* NULL: none */
 	const char *needed[8];                              /* ends with NULL */
 	uint64_t flags_1;
-	const char *tail; /* bytes behind everything else */
+	const char *version_file;     /* versions are needed of this library */
+	const char *version_needs[4]; /* end with NULL */
+	bool weak_needs;
+	const char *versions[4]; /* defined; the first is the file itself, as linkers write it */
+	const char *imports[4];  /* undefined symbols */
+	const char *dlopen_notes[3]; /* each the JSON of a .note.dlopen */
+	const char *tail;            /* bytes behind everything else */
+	bool tail_is_loaded;         /* they are part of the program's constants */
 };
 
 static void elf_put(struct buf *out, const struct elf_recipe *recipe, uint64_t value, unsigned size)
@@ -61,21 +68,98 @@ static void elf_put_tag(struct buf *out, const struct elf_recipe *recipe, uint64
 	elf_put_word(out, recipe, value);
 }
 
+/* Elf_Verneed for one library with an Elf_Vernaux for each version. */
+static void elf_put_version_needs(struct buf *out, const struct elf_recipe *recipe,
+	struct buf *strings)
+{
+	unsigned count = 0;
+
+	while (recipe->version_needs[count])
+		count++;
+	elf_put(out, recipe, 1, 2);
+	elf_put(out, recipe, count, 2);
+	elf_put(out, recipe, elf_put_text(strings, recipe->version_file), 4);
+	elf_put(out, recipe, 16, 4);
+	elf_put(out, recipe, 0, 4);
+	for (unsigned i = 0; i < count; i++) {
+		elf_put(out, recipe, 0, 4); /* hash: ours compares names */
+		elf_put(out, recipe, recipe->weak_needs ? VER_FLG_WEAK : 0, 2);
+		elf_put(out, recipe, i + 2, 2);
+		elf_put(out, recipe, elf_put_text(strings, recipe->version_needs[i]), 4);
+		elf_put(out, recipe, i + 1 < count ? 16 : 0, 4);
+	}
+}
+
+/* Elf_Verdef and its Elf_Verdaux for each version. */
+static void elf_put_versions(struct buf *out, const struct elf_recipe *recipe, unsigned count,
+	struct buf *strings)
+{
+	for (unsigned i = 0; i < count; i++) {
+		elf_put(out, recipe, 1, 2);
+		elf_put(out, recipe, i == 0 ? VER_FLG_BASE : 0, 2);
+		elf_put(out, recipe, i + 1, 2);
+		elf_put(out, recipe, 1, 2);
+		elf_put(out, recipe, 0, 4);
+		elf_put(out, recipe, 20, 4);
+		elf_put(out, recipe, i + 1 < count ? 28 : 0, 4);
+		elf_put(out, recipe, elf_put_text(strings, recipe->versions[i]), 4);
+		elf_put(out, recipe, 0, 4);
+	}
+}
+
+/* A symbol table of imports, and behind it the head of a DT_GNU_HASH that hashes none of them. */
+static void elf_put_imports(struct buf *out, const struct elf_recipe *recipe, unsigned count,
+	struct buf *strings)
+{
+	size_t size = recipe->is_32 ? sizeof(Elf32_Sym) : sizeof(Elf64_Sym);
+
+	for (unsigned i = 0; i <= count; i++) {
+		size_t start = out->size;
+		elf_put(out, recipe, i ? elf_put_text(strings, recipe->imports[i - 1]) : 0, 4);
+		while (out->size < start + size)
+			buf_append_char(out, 0);
+	}
+	elf_put(out, recipe, 1, 4);
+	elf_put(out, recipe, count + 1, 4);
+	elf_put(out, recipe, 1, 4);
+	elf_put(out, recipe, 0, 4);
+	elf_put_word(out, recipe, 0);
+	elf_put(out, recipe, 0, 4);
+}
+
+static void elf_put_note(struct buf *out, const struct elf_recipe *recipe, const char *json)
+{
+	elf_put(out, recipe, 4, 4);
+	elf_put(out, recipe, strlen(json) + 1, 4);
+	elf_put(out, recipe, 0x407c0c0a, 4);
+	buf_append(out, "FDO", 4);
+	buf_append(out, json, strlen(json) + 1);
+	while (out->size % 4)
+		buf_append_char(out, 0);
+}
+
+static unsigned elf_count(const char *const *list, unsigned room)
+{
+	unsigned count = 0;
+
+	while (count < room && list[count])
+		count++;
+	return count;
+}
+
 /* Appends the file to out, which must be empty. */
 static void elf_make(const struct elf_recipe *recipe, struct buf *out)
 {
 	size_t header_size = recipe->is_32 ? sizeof(Elf32_Ehdr) : sizeof(Elf64_Ehdr);
 	size_t segment_size = recipe->is_32 ? sizeof(Elf32_Phdr) : sizeof(Elf64_Phdr);
-	struct buf strings = {0}, dynamic = {0}, interpreter = {0};
-	size_t needed = 0;
-	bool has_dynamic;
-
-	while (recipe->needed[needed])
-		needed++;
-	has_dynamic =
-		needed || recipe->soname || recipe->rpath || recipe->runpath || recipe->flags_1;
-	unsigned segments = 1 + has_dynamic + (recipe->interpreter != NULL);
-	uint64_t strings_at = header_size + segments * segment_size;
+	struct buf strings = {0}, dynamic = {0}, interpreter = {0}, tables = {0}, notes = {0};
+	unsigned needed = elf_count(recipe->needed, 8), versions = elf_count(recipe->versions, 4);
+	unsigned imports = elf_count(recipe->imports, 4);
+	unsigned note_count = elf_count(recipe->dlopen_notes, 3);
+	bool has_dynamic = needed || recipe->soname || recipe->rpath || recipe->runpath ||
+			   recipe->flags_1 || recipe->version_file || versions || imports;
+	unsigned segments = 1 + has_dynamic + (recipe->interpreter != NULL) + (note_count > 0);
+	uint64_t tables_at = header_size + segments * segment_size;
 
 	elf_put_text(&strings, "");
 	for (size_t i = 0; i < needed; i++)
@@ -88,6 +172,25 @@ static void elf_make(const struct elf_recipe *recipe, struct buf *out)
 		elf_put_tag(&dynamic, recipe, DT_RUNPATH, elf_put_text(&strings, recipe->runpath));
 	if (recipe->flags_1)
 		elf_put_tag(&dynamic, recipe, DT_FLAGS_1, recipe->flags_1);
+	if (recipe->version_file) {
+		elf_put_tag(&dynamic, recipe, DT_VERNEED, tables_at + tables.size);
+		elf_put_tag(&dynamic, recipe, DT_VERNEEDNUM, 1);
+		elf_put_version_needs(&tables, recipe, &strings);
+	}
+	if (versions) {
+		elf_put_tag(&dynamic, recipe, DT_VERDEF, tables_at + tables.size);
+		elf_put_tag(&dynamic, recipe, DT_VERDEFNUM, versions);
+		elf_put_versions(&tables, recipe, versions, &strings);
+	}
+	if (imports) {
+		elf_put_tag(&dynamic, recipe, DT_SYMTAB, tables_at + tables.size);
+		elf_put_imports(&tables, recipe, imports, &strings);
+		elf_put_tag(&dynamic, recipe, DT_GNU_HASH,
+			tables_at + tables.size - (recipe->is_32 ? 24 : 28));
+	}
+	for (unsigned i = 0; i < note_count; i++)
+		elf_put_note(&notes, recipe, recipe->dlopen_notes[i]);
+	uint64_t notes_at = tables_at + tables.size, strings_at = notes_at + notes.size;
 	elf_put_tag(&dynamic, recipe, DT_STRTAB, strings_at);
 	elf_put_tag(&dynamic, recipe, DT_STRSZ, strings.size);
 	elf_put_tag(&dynamic, recipe, DT_NULL, 0);
@@ -116,11 +219,16 @@ static void elf_make(const struct elf_recipe *recipe, struct buf *out)
 	elf_put(out, recipe, 0, 2);
 	elf_put(out, recipe, 0, 2);
 	elf_put(out, recipe, 0, 2);
-	elf_put_segment(out, recipe, PT_LOAD, 0, end);
+	elf_put_segment(out, recipe, PT_LOAD, 0,
+		end + (recipe->tail_is_loaded ? strlen(recipe->tail) : 0));
 	if (has_dynamic)
 		elf_put_segment(out, recipe, PT_DYNAMIC, dynamic_at, dynamic.size);
 	if (recipe->interpreter)
 		elf_put_segment(out, recipe, PT_INTERP, interpreter_at, interpreter.size);
+	if (note_count)
+		elf_put_segment(out, recipe, PT_NOTE, notes_at, notes.size);
+	buf_append(out, tables.data, tables.size);
+	buf_append(out, notes.data, notes.size);
 	buf_append(out, strings.data, strings.size);
 	buf_append(out, dynamic.data, dynamic.size);
 	buf_append(out, interpreter.data, interpreter.size);
@@ -129,6 +237,8 @@ static void elf_make(const struct elf_recipe *recipe, struct buf *out)
 	buf_free(&strings);
 	buf_free(&dynamic);
 	buf_free(&interpreter);
+	buf_free(&tables);
+	buf_free(&notes);
 }
 
 #endif

@@ -80,11 +80,74 @@ TEST(a_static_program_needs_nothing_but_may_need_its_own_glibc)
 	REQUIRE_OK(elf_parse(buf_str(&plain), "static", &elf, &err));
 	CHECK(!elf.dynamic);
 	CHECK_INT(elf.needed_count, 0);
-	CHECK(!elf_is_static_with_nss(&elf, buf_str(&plain)));
+	CHECK_INT(elf_static_needs(&elf, buf_str(&plain)), 0);
 
-	elf_make(&(struct elf_recipe){.type = ET_EXEC, .tail = "libnss_%s.so%s"}, &nss);
+	elf_make(&(struct elf_recipe){.type = ET_EXEC,
+			 .tail = "libnss_%s.so%s",
+			 .tail_is_loaded = true},
+		&nss);
 	REQUIRE_OK(elf_parse(buf_str(&nss), "static", &other, &err));
-	CHECK(elf_is_static_with_nss(&other, buf_str(&nss)));
+	CHECK_INT(elf_static_needs(&other, buf_str(&nss)), ELF_STATIC_NAMES);
+}
+
+/* Both tables have one shape in both classes; only the byte order changes (LSB core 5.0, 10.7). */
+TEST(versions_needed_and_defined_are_read)
+{
+	for (int kind = 0; kind < 4; kind++) {
+		scoped(buf_free) struct buf file = {0};
+		scoped(elf_free) struct elf elf = {0};
+		struct error err = {0};
+
+		elf_make(&(struct elf_recipe){.is_32 = kind & 1,
+				 .big_endian = kind & 2,
+				 .soname = "libfoo.so.2",
+				 .version_file = "libc.so.6",
+				 .version_needs = {"GLIBC_2.2.5", "GLIBC_2.34"},
+				 .weak_needs = kind == 3,
+				 .versions = {"libfoo.so.2", "FOO_1", "FOO_2"}},
+			&file);
+		REQUIRE_OK(elf_parse(buf_str(&file), "libfoo.so.2", &elf, &err));
+		REQUIRE(elf.version_need_count == 2);
+		CHECK(str_equal_text(elf.version_needs[1].file, "libc.so.6"));
+		CHECK(str_equal_text(elf.version_needs[1].version, "GLIBC_2.34"));
+		CHECK(elf.version_needs[1].weak == (kind == 3));
+		CHECK_INT(elf.version_count, 3);
+		CHECK(elf_defines_version(&elf, str_of("FOO_2")));
+		CHECK(!elf_defines_version(&elf, str_of("FOO_3")));
+	}
+}
+
+TEST(imports_of_interest_are_seen)
+{
+	for (int kind = 0; kind < 4; kind++) {
+		scoped(buf_free) struct buf file = {0}, none = {0};
+		scoped(elf_free) struct elf elf = {0}, other = {0};
+		struct error err = {0};
+
+		elf_make(&(struct elf_recipe){.is_32 = kind & 1,
+				 .big_endian = kind & 2,
+				 .imports = {"printf", "dlopen", "iconv_open"}},
+			&file);
+		REQUIRE_OK(elf_parse(buf_str(&file), "rooms", &elf, &err));
+		CHECK_INT(elf.imports, ELF_IMPORTS_DLOPEN | ELF_IMPORTS_ICONV);
+		elf_make(&(struct elf_recipe){.imports = {"dlopen_my_own", "setlocale"}}, &none);
+		REQUIRE_OK(elf_parse(buf_str(&none), "rooms", &other, &err));
+		CHECK_INT(other.imports, ELF_IMPORTS_LOCALE);
+	}
+}
+
+TEST(notes_of_libraries_opened_by_name_are_found)
+{
+	scoped(buf_free) struct buf file = {0};
+	scoped(elf_free) struct elf elf = {0};
+	struct error err = {0};
+
+	elf_make(&(struct elf_recipe){.soname = "liba.so", .dlopen_notes = {"[]", "[{\"a\":1}]"}},
+		&file);
+	REQUIRE_OK(elf_parse(buf_str(&file), "liba.so", &elf, &err));
+	REQUIRE(elf.dlopen_note_count == 2);
+	CHECK(str_equal_text(elf.dlopen_notes[0], "[]"));
+	CHECK(str_equal_text(elf.dlopen_notes[1], "[{\"a\":1}]"));
 }
 
 TEST(what_is_no_elf_file_is_named_so)
@@ -121,7 +184,12 @@ TEST(every_truncation_is_refused)
 
 	elf_make(&(struct elf_recipe){.interpreter = "/lib64/ld-linux-x86-64.so.2",
 			 .needed = {"libz.so.1", "libc.so.6"},
-			 .soname = "librooms.so"},
+			 .soname = "librooms.so",
+			 .version_file = "libc.so.6",
+			 .version_needs = {"GLIBC_2.34"},
+			 .versions = {"librooms.so", "ROOMS_1"},
+			 .imports = {"dlopen"},
+			 .dlopen_notes = {"[]"}},
 		&file);
 	for (size_t size = 0; size < file.size; size++) {
 		char *prefix = malloc(size ? size : 1);
@@ -142,7 +210,12 @@ TEST(no_changed_byte_leads_outside_the_file)
 
 	elf_make(&(struct elf_recipe){.interpreter = "/lib64/ld-linux-x86-64.so.2",
 			 .needed = {"libz.so.1"},
-			 .rpath = "/opt"},
+			 .rpath = "/opt",
+			 .version_file = "libc.so.6",
+			 .version_needs = {"GLIBC_2.34"},
+			 .versions = {"librooms.so", "ROOMS_1"},
+			 .imports = {"dlopen"},
+			 .dlopen_notes = {"[]"}},
 		&file);
 	for (size_t i = 0; i < file.size; i++) {
 		for (int change = 1; change < 256; change += 63) {
@@ -168,6 +241,11 @@ TEST(our_own_test_program_is_read_from_its_file)
 	REQUIRE_OK(elf_file_open("/proc/self/exe", &file, &err));
 	CHECK_TEXT(elf_architecture(&file.elf), elf_native_architecture());
 	CHECK(file.elf.interpreter.size > 0);
+	bool needs_glibc = false;
+	for (size_t i = 0; i < file.elf.version_need_count; i++)
+		needs_glibc = needs_glibc ||
+			      str_starts_with(file.elf.version_needs[i].version, "GLIBC_2.");
+	CHECK(needs_glibc);
 	CHECK_FAILS(elf_file_open("/", &file, &err), ERROR_INVALID);
 	CHECK_FAILS(elf_file_open("/nonexistent/x", &file, &err), ERROR_NOT_FOUND);
 }
