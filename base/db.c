@@ -421,7 +421,9 @@ void db_close(struct db **db)
 			statement = following;
 		}
 	}
-	sqlite3_close_v2((*db)->handle);
+	/* Asking for nothing would load the library for it. */
+	if ((*db)->handle)
+		sqlite3_close_v2((*db)->handle);
 	free((*db)->path);
 	free(*db);
 	*db = NULL;

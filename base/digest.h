@@ -19,6 +19,13 @@ struct digest {
 	unsigned char bytes[DIGEST_SIZE];
 };
 
+/*
+ * Loads OpenSSL, which is otherwise loaded when it is first needed. To be called before a library is
+ * loaded that brings it along (libgit2): alone, its 4,000 symbols are looked for in three
+ * libraries and not in fifteen, which saves 0.3 of the 7 ms of a small command.
+ */
+void digest_load(void);
+
 struct hasher; /* SHA-256 over bytes that arrive in pieces */
 struct hasher *hasher_new(void) must_use;
 void hasher_add(struct hasher *hasher, const void *bytes, size_t size);

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { LIBRARIES_MAX = 32 }; /* of the others no handle is kept */
+
 struct lazy_symbol {
 	const char *name;
 	uint64_t library;
@@ -34,9 +36,16 @@ static _Noreturn void give_up(const char *library)
  * and that function finds the library's own. Never unloaded; opening twice gives the same handle. */
 void *lazy_resolve(uint64_t number)
 {
+	static void *handles[LIBRARIES_MAX];
 	const struct lazy_symbol *symbol = &lazy_symbols[number];
 	const char *library = lazy_libraries[symbol->library];
-	void *handle = dlopen(library, RTLD_LAZY | RTLD_GLOBAL);
+	void **kept = symbol->library < LIBRARIES_MAX ? &handles[symbol->library] : NULL;
+	void *handle = kept ? __atomic_load_n(kept, __ATOMIC_ACQUIRE) : NULL;
+
+	if (!handle)
+		handle = dlopen(library, RTLD_LAZY | RTLD_GLOBAL);
+	if (kept)
+		__atomic_store_n(kept, handle, __ATOMIC_RELEASE);
 	void *address = handle ? dlsym(handle, symbol->name) : NULL;
 
 	if (!address)

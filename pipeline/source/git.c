@@ -1,5 +1,6 @@
 #include "pipeline/source/git.h"
 
+#include "base/digest.h"
 #include "base/memory.h"
 
 #include <dlfcn.h>
@@ -40,6 +41,7 @@ bool git_start(struct error *err)
 
 	if (started)
 		return true;
+	digest_load();
 	if (git_libgit2_init() < 0 ||
 		git_libgit2_opts(GIT_OPT_SET_CACHE_MAX_SIZE, (ssize_t)CACHE_BYTES_MAX) < 0)
 		return git_raise(err, GIT_ERROR, "start libgit2");

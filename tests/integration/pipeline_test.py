@@ -114,6 +114,17 @@ def a_commit_is_planned_run_and_explained():
     check("going back builds nothing", run["steps"][0]["reason"], "it was built before with the same inputs")
 
 
+def a_plan_without_a_ledger_loads_no_database():
+    """Loading a library is most of what a small command takes."""
+    if "libsqlite3" in subprocess.run(["ldd", PROGRAM], capture_output=True, text=True, check=True).stdout:
+        skip("no database for nothing", "this build loads everything at its start")
+        return
+    environment = {**ENVIRONMENT, "DOGSHORE_STATE": str(HERE / "empty"), "LD_DEBUG": "libs"}
+    said = subprocess.run([PROGRAM, "plan"], cwd=WORK, env=environment, capture_output=True, text=True, check=True).stderr
+    check_contains("Git's library is loaded", said, "libgit2")
+    check("the database's is not", "libsqlite3" in said, False)
+
+
 def a_failing_build_is_told_and_tried_again():
     put("two/buildspec.yml", buildspec("echo this is the reason >&2", "'false'"))
     commit("breaks two")
@@ -477,6 +488,7 @@ _complete dogshore run --j
 
 run_tests(
     a_commit_is_planned_run_and_explained,
+    a_plan_without_a_ledger_loads_no_database,
     a_failing_build_is_told_and_tried_again,
     wrong_words_have_an_answer,
     check_finds_everything_in_one_go,
