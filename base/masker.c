@@ -1,4 +1,5 @@
 #include "base/process.h"
+#include "base/secret_shape.h"
 
 void masker_add(struct masker *masker, const char *secret)
 {
@@ -41,6 +42,65 @@ static enum match match_at(const struct masker *masker, struct str text, bool la
 	return MATCH_NONE;
 }
 
+/* Where a credential of any shape begins: what is to be hidden of it, behind its name if it has one. */
+static enum match shape_at(const struct masker *masker, struct str text, bool last,
+	struct secret_place *out_place)
+{
+	struct str before = {&masker->previous, masker->previous ? 1 : 0};
+
+	for (size_t i = 0; i < secret_shape_count; i++) {
+		if (secret_shapes[i].anchor[0] != text.data[0])
+			continue;
+		switch (secret_shape_match(&secret_shapes[i], before, text, last, out_place)) {
+		case SECRET_WHOLE:
+			return MATCH_WHOLE;
+		case SECRET_PART:
+			return MATCH_PART;
+		case SECRET_NONE:
+			break;
+		}
+	}
+	return MATCH_NONE;
+}
+
+/* The name before a credential, which may have a known secret in it. */
+static void show_name(const struct masker *masker, struct str name, struct buf *out)
+{
+	for (size_t at = 0, size; at < name.size; at += size) {
+		struct str rest = {name.data + at, name.size - at};
+
+		size = 1;
+		if (match_at(masker, rest, true, &size) == MATCH_WHOLE)
+			buf_append_text(out, "***");
+		else
+			buf_append(out, rest.data, size = 1);
+	}
+}
+
+/* What happens to the text that rest begins with; its size, 0 when that is undecided. */
+static size_t show_next(const struct masker *masker, struct str rest, bool last, struct buf *out)
+{
+	struct secret_place place;
+	size_t size;
+	enum match match = match_at(masker, rest, last, &size);
+
+	if (match == MATCH_WHOLE) {
+		buf_append_text(out, "***");
+		return size;
+	}
+	if (match == MATCH_NONE)
+		match = shape_at(masker, rest, last, &place);
+	if (match == MATCH_PART)
+		return 0;
+	if (match == MATCH_WHOLE) {
+		show_name(masker, (struct str){rest.data, place.start}, out);
+		buf_append_text(out, "***");
+		return place.start + place.size;
+	}
+	buf_append_char(out, rest.data[0]);
+	return 1;
+}
+
 /* Moves the front of held to out, up to what is undecided. */
 static void show(struct masker *masker, bool last, struct buf *out)
 {
@@ -49,33 +109,27 @@ static void show(struct masker *masker, bool last, struct buf *out)
 
 	for (size_t i = 0; i < masker->secrets.count; i++)
 		starts[(unsigned char)masker->secrets.items[i][0]] = true;
-	for (size_t size = 1; rest.size; rest = (struct str){rest.data + size, rest.size - size}) {
-		for (size = 0; size < rest.size && !starts[(unsigned char)rest.data[size]]; size++)
-			continue;
-		if (size) {
-			buf_append(out, rest.data, size);
-			continue;
-		}
-		enum match match = match_at(masker, rest, last, &size);
+	for (size_t i = 0; i < secret_shape_count; i++)
+		starts[(unsigned char)secret_shapes[i].anchor[0]] = true;
+	while (rest.size) {
+		size_t size = 0;
 
-		if (match == MATCH_PART)
+		while (size < rest.size && !starts[(unsigned char)rest.data[size]])
+			size++;
+		if (size)
+			buf_append(out, rest.data, size);
+		else
+			size = show_next(masker, rest, last, out);
+		if (!size)
 			break;
-		if (match == MATCH_WHOLE) {
-			buf_append_text(out, "***");
-		} else {
-			size = 1;
-			buf_append_char(out, rest.data[0]);
-		}
+		masker->previous = rest.data[size - 1];
+		rest = (struct str){rest.data + size, rest.size - size};
 	}
 	buf_remove_front(&masker->held, masker->held.size - rest.size);
 }
 
 void masker_feed(struct masker *masker, struct str piece, struct buf *out)
 {
-	if (!masker->secrets.count) {
-		buf_append_str(out, piece);
-		return;
-	}
 	buf_append_str(&masker->held, piece);
 	show(masker, false, out);
 }

@@ -76,11 +76,13 @@ void process_result_free(struct process_result *result);
 
 /*
  * Replaces every exact occurrence of a secret by "***" in a stream that arrives in pieces, longer
- * secrets first, also across pieces. Empty secrets are ignored.
+ * secrets first, also across pieces; and whatever looks like a credential (secret_shape.h), of which
+ * nobody told us. Empty secrets are ignored.
  */
 struct masker {
 	struct strings secrets; /* owned; sorted longest first */
 	struct buf held;        /* owned; the tail that may be the start of a secret */
+	char previous;          /* what stood before held; NUL at the beginning */
 };
 void masker_add(struct masker *masker, const char *secret);
 /* Appends what is safe to show to out; flush at the end of the stream shows the rest. */

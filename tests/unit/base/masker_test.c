@@ -62,4 +62,38 @@ TEST(nothing_is_held_back_longer_than_needed)
 	CHECK_TEXT(buf_text(&out), "progress 10%\nsecond\n");
 }
 
+#define TOKEN                                                                                      \
+	"ghp"                                                                                      \
+	"_aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5"
+#define KEY                                                                                        \
+	"q8Zr3+TnL0vB"                                                                             \
+	"x/7yHk2MwPd9sJf4GcA1uE6iRoWn"
+#define PEM_LINE                                                                                   \
+	"MC4CAQAwBQYDK2VwBCIEIHc1aOb8b0Gk"                                                         \
+	"z7Tq2yVnP5Xw3uLrE9dSf6Jm4Q0Z"
+
+TEST(what_looks_like_a_credential_is_hidden)
+{
+	check_masked(secrets_of(""), "a " TOKEN "\nb ghp_x", "a ***\nb ghp_x");
+	check_masked(secrets_of(""), "aws_secret_access_key = " KEY "\n",
+		"aws_secret_access_key = ***\n");
+	check_masked(secrets_of(""),
+		"a\n-----BEGIN "
+		"PRIVATE KEY-----\n" PEM_LINE "\n-----END "
+		"PRIVATE KEY-----\nb\n",
+		"a\n***\nb\n");
+	check_masked(secrets_of(""),
+		"-----BEGIN "
+		"PRIVATE KEY-----\n" PEM_LINE "\n",
+		"***");
+	check_masked(secrets_of(""), "-----BEGIN CERTIFICATE-----\nMII\n",
+		"-----BEGIN CERTIFICATE-----\nMII\n");
+}
+
+TEST(a_secret_in_the_name_of_a_credential_is_hidden_too)
+{
+	check_masked(secrets_of("hunter2"), "machine h login hunter2 password Tr0ub4dor \n",
+		"machine h login *** password *** \n");
+}
+
 TEST_MAIN()
