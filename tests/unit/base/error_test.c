@@ -1,6 +1,7 @@
 #include "tests/test.h"
 
 #include "base/error.h"
+#include "base/memory.h"
 
 #include <errno.h>
 
@@ -33,6 +34,48 @@ TEST(the_systems_reason_decides_the_kind)
 	errno = ENOSPC;
 	error_raise_errno(&err, "write");
 	CHECK_CONTAINS(err.next, "free some space");
+}
+
+static char *advice_for(int reason)
+{
+	scoped(error_free) struct error err = {0};
+
+	error_raise(&err, ERROR_SYSTEM, "x");
+	err.system_errno = reason;
+	error_next_by_reason(&err);
+	return memory_copy_text(err.next ? err.next : "");
+}
+
+TEST(the_systems_reason_gives_advice)
+{
+	static const struct {
+		int reason;
+		const char *piece;
+	} rows[] = {{ENOSPC, "df -h"}, {EDQUOT, "df -h"}, {EROFS, "choose another folder"},
+		{EACCES, "ls -ld"}, {EPERM, "ls -ld"}, {EMFILE, "ulimit -n"}, {ENFILE, "ulimit -n"},
+		{ENOMEM, "free -h"}, {EAGAIN, "ulimit -a"}, {EIO, "dmesg"}};
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		scoped(text_free) char *advice = advice_for(rows[i].reason);
+
+		CHECK_CONTAINS(advice, rows[i].piece);
+	}
+	/* nothing is better than what is not known to help */
+	scoped(text_free) char *none = advice_for(0), *other = advice_for(ENOENT);
+
+	CHECK_TEXT(none, "");
+	CHECK_TEXT(other, "");
+}
+
+TEST(advice_that_is_there_stays)
+{
+	scoped(error_free) struct error err = {0};
+
+	error_raise(&err, ERROR_SYSTEM, "x");
+	err.system_errno = ENOSPC;
+	error_next(&err, "remove old layers");
+	error_next_by_reason(&err);
+	CHECK_TEXT(err.next, "remove old layers");
 }
 
 TEST(exit_statuses_are_those_of_the_contract)

@@ -26,6 +26,14 @@ TEST(passing_trouble_is_tried_five_times)
 		CHECK(!decide(final[i], 1, NULL).again);
 }
 
+TEST(a_full_disk_of_the_registry_is_told_at_once)
+{
+	/* RFC 4918, 11.5: "This condition is considered to be temporary", but not for a client that
+	 * would have to wait for somebody to make room; what the server asks for changes nothing. */
+	CHECK(!decide(507, 1, NULL).again);
+	CHECK(!decide(507, 1, "1").again);
+}
+
 TEST(waits_double_and_a_random_half_spreads_them)
 {
 	/* 200, 400, 800, 1600 ms; at random 0 half of that */

@@ -5,6 +5,11 @@
 #include "base/path.h"
 #include "deployers/local/store.h"
 
+#include <errno.h>
+#include <sqlite3.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
 struct place {
 	char *folder, *path; /* owned */
 };
@@ -163,6 +168,65 @@ TEST(members_of_our_own_are_left_out_of_answers)
 	shown = store_public(value);
 	json_write(shown, &text);
 	CHECK_TEXT(buf_text(&text), "{\"a\":[{\"b\":2}],\"c\":\"_z\"}");
+}
+
+/* A disk that is full, as the store sees it: when it writes and when it asks for space. */
+static bool disk_is_full;
+
+/* Stands in for the C library's. */
+int statvfs(const char *path, struct statvfs *out)
+{
+	(void)path;
+	*out = (struct statvfs){.f_frsize = 4096, .f_bavail = disk_is_full ? 10 : 1 << 20};
+	return 0;
+}
+
+static ssize_t full_write(int fd, const void *bytes, size_t size, off_t at)
+{
+	if (!disk_is_full)
+		return pwrite(fd, bytes, size, at);
+	errno = ENOSPC;
+	return -1;
+}
+
+/* SQLite's own hook for such tests: sqlite3_vfs.xSetSystemCall. */
+static void write_through_ours(bool ours)
+{
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+
+	vfs->xSetSystemCall(vfs, "pwrite", ours ? (sqlite3_syscall_ptr)full_write : NULL);
+	vfs->xSetSystemCall(vfs, "pwrite64", ours ? (sqlite3_syscall_ptr)full_write : NULL);
+}
+
+TEST(a_store_knows_that_its_disk_is_full_until_it_is_not)
+{
+	scoped(place_free) struct place place = place_new();
+	scoped(store_close) struct store *store = NULL;
+	scoped(error_free) struct error err = {0};
+	const char *why = "unset";
+
+	write_through_ours(true);
+	disk_is_full = false;
+	REQUIRE_OK(store_open(place.path, &store, &err));
+	CHECK_OK(store_put(store, "k", "one", number(1), &err));
+	disk_is_full = true;
+	/* nothing failed yet: how much space there is does not matter */
+	CHECK(!store_is_full(store, &why));
+	CHECK_TEXT(why, "unset");
+	CHECK(!store_put(store, "k", "two", number(2), &err));
+	CHECK(store_is_full(store, &why));
+	CHECK_CONTAINS(why, place.path);
+	CHECK_LISTING(store, "k", "one=1 ");
+	disk_is_full = false;
+	CHECK(!store_is_full(store, &why));
+	/* and a disk that fills up again is no news before something fails again */
+	disk_is_full = true;
+	CHECK(!store_is_full(store, &why));
+	disk_is_full = false;
+	CHECK_OK(store_put(store, "k", "two", number(2), &err));
+	CHECK_LISTING(store, "k", "one=1 two=2 ");
+	store_close(&store);
+	write_through_ours(false);
 }
 
 TEST(a_store_of_garbage_is_an_error_that_names_it)

@@ -354,6 +354,32 @@ TEST(a_mirror_follows_its_origin)
 	CHECK_INT(branches.count, 1);
 }
 
+TEST(errors_name_a_place_without_who_asks)
+{
+	static const struct {
+		const char *place, *shown;
+	} rows[] = {
+		/* RFC 3986, 3.2: the user information ends at the authority's last "@" */
+		{"https://ann:secret@host.example/x.git", "\"https://host.example/x.git\""},
+		{"https://secret@host.example", "\"https://host.example\""},
+		{"https://ann:s@cret@host.example:8443/x", "\"https://host.example:8443/x\""},
+		{"ssh://git@host.example/x", "\"ssh://host.example/x\""},
+		/* an "@" behind the authority belongs to the path */
+		{"https://host.example/a@b/x", "\"https://host.example/a@b/x\""},
+		{"/somewhere/a@b", "\"/somewhere/a@b\""},
+	};
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		scoped(error_free) struct error err = {0};
+		struct repository *repository = NULL;
+
+		CHECK(!repository_open(rows[i].place, &repository, &err));
+		CHECK_INT(err.kind, ERROR_NOT_FOUND);
+		CHECK_CONTAINS(err.message, rows[i].shown);
+		CHECK(strstr(err.message, "cret") == NULL);
+	}
+}
+
 TEST(an_origin_that_is_not_there_is_named_without_its_password)
 {
 	scoped(opened_free) struct opened opened = {0};
