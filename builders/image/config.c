@@ -86,10 +86,20 @@ static void put_run_config(struct json_writer *w, const struct image_config *con
 	json_object_end(w);
 }
 
+/* "dogshore image build: libraries libssl3 zlib1g" */
+static void write_history(const struct layer *layer, struct buf *out)
+{
+	buf_clear(out);
+	buf_printf(out, "dogshore image build: %s", layer_kind_name(layer->kind));
+	for (size_t i = 0; layer->kind == LAYER_LIBRARIES && i < layer->packages.count; i++)
+		buf_printf(out, " %s", layer->packages.items[i]);
+}
+
 void config_write(const struct image_config *config, const struct layer *layers, size_t count,
 	struct buf *out)
 {
 	struct json_writer w = json_writer_start(out);
+	scoped(buf_free) struct buf text = {0};
 
 	json_object_begin(&w);
 	put_created(&w, config->created_s);
@@ -111,7 +121,8 @@ void config_write(const struct image_config *config, const struct layer *layers,
 		json_object_begin(&w);
 		put_created(&w, config->created_s);
 		json_key(&w, "created_by");
-		json_write_format(&w, "dogshore image build: %s", layer_kind_name(layers[i].kind));
+		write_history(&layers[i], &text);
+		json_write_str(&w, buf_str(&text));
 		json_object_end(&w);
 	}
 	json_array_end(&w);

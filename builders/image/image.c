@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "builders/image/closure.h"
+#include "builders/image/package_files.h"
 
 #include <stdlib.h>
 
@@ -15,8 +16,11 @@ void image_free(struct image *image)
 	free(image->architecture);
 	free(image->layout);
 	free(image->tag);
+	for (size_t i = 0; i < image->layer_count; i++)
+		layer_free(&image->layers[i]);
 	free(image->layers);
 	tree_free(&image->tree);
+	package_database_free(&image->packages);
 	strings_free(&image->warnings);
 	*image = (struct image){0};
 }
@@ -232,6 +236,21 @@ static void collect_env(struct builder *b)
 		strings_add(&b->env, "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt");
 }
 
+/* What is from Debian packages, and what these bring along. */
+static bool add_packages(struct builder *b, struct error *err)
+{
+	const char *cache = b->options->cache_folder;
+	scoped(text_free) char *index = cache ? path_join(cache, "packages") : NULL;
+	struct package_places places = {.dpkg = b->options->dpkg_folder, .index = index};
+
+	if (!package_files_possible(&b->image->tree))
+		return true;
+	if (cache && !folder_make(cache, 0700, err))
+		return false;
+	return package_database_open(&places, &b->image->packages, err) &&
+	       package_files_add(&b->image->tree, b->image->packages, err);
+}
+
 static bool collect(struct builder *b, struct error *err)
 {
 	const struct strings *files = b->options->files;
@@ -244,7 +263,7 @@ static bool collect(struct builder *b, struct error *err)
 		if (!add_file(b, files->items[i], err))
 			return false;
 	collect_env(b);
-	return add_fixed(b, err);
+	return add_fixed(b, err) && add_packages(b, err);
 }
 
 static bool build_layers(struct builder *b, const struct layout *layout, struct error *err)
@@ -333,6 +352,11 @@ static void put_layer(struct json_writer *w, const struct layer *layer)
 	json_put_int(w, "size", layer->packed.size_bytes);
 	json_put_text(w, "media_type", compression_media_type(layer->compression));
 	json_put_text(w, "kind", layer_kind_name(layer->kind));
+	json_key(w, "packages");
+	json_array_begin(w);
+	for (size_t i = 0; i < layer->packages.count; i++)
+		json_write_text(w, layer->packages.items[i]);
+	json_array_end(w);
 	json_put_int(w, "entries", (int64_t)layer->entry_count);
 	json_put_bool(w, "reused", layer->reused);
 	json_object_end(w);
@@ -348,6 +372,8 @@ static void put_files(struct json_writer *w, const struct tree *tree)
 		json_key(w, "path");
 		json_write_format(w, "/%s", entry->path);
 		json_put_text(w, "layer", layer_kind_name(entry->layer));
+		if (entry->package)
+			json_put_text(w, "package", entry->package->name);
 		json_put_int(w, "size", entry->size_bytes);
 		if (entry->kind == ENTRY_LINK)
 			json_put_text(w, "target", entry->target);

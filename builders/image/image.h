@@ -15,6 +15,7 @@
 #define BUILDERS_IMAGE_IMAGE_H
 
 #include "builders/image/config.h"
+#include "builders/image/package_database.h"
 
 struct image_options {
 	const char *binary;           /* ELF program; required */
@@ -28,6 +29,7 @@ struct image_options {
 	const char *platform;     /* "linux/arm64"; NULL: this machine's */
 	const char *output;       /* "FOLDER:TAG", tag "latest" when missing */
 	const char *cache_folder; /* NULL: no layer cache */
+	const char *dpkg_folder;  /* for tests; NULL: "/var/lib/dpkg" */
 };
 
 struct image {
@@ -37,8 +39,9 @@ struct image {
 	char *layout, *tag;   /* owned */
 	struct layer *layers; /* owned; from the one that changes most rarely upwards */
 	size_t layer_count;
-	struct tree tree;        /* what is in it and why */
-	struct strings warnings; /* for people; none of them stops the build */
+	struct package_database *packages; /* owned; NULL when nothing is of a package */
+	struct tree tree;                  /* what is in it and why */
+	struct strings warnings;           /* for people; none of them stops the build */
 };
 void image_free(struct image *image);
 

@@ -11,6 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
+void layer_free(struct layer *layer)
+{
+	strings_free(&layer->packages);
+	*layer = (struct layer){0};
+}
+
 /* One line of the archive: an entry, or a folder that is only implied by a path below it. */
 struct item {
 	const char *path;               /* borrowed from the tree or the arena */
@@ -284,5 +290,7 @@ bool layer_build(const struct tree *tree, const struct layer_part *part,
 			layer_cache_store(options->cache, &key, layout, &layer.packed);
 	}
 	*out_layer = layer;
+	for (size_t i = 0; i < part->packages.count; i++)
+		strings_add(&out_layer->packages, part->packages.items[i]);
 	return true;
 }

@@ -16,11 +16,14 @@
 
 struct layer {
 	enum layer_kind kind;
+	struct strings packages; /* Debian packages with files in it, sorted */
 	enum compression compression;
 	struct packed packed;
 	size_t entry_count; /* files, links and folders in it, without implied folders */
 	bool reused;        /* taken from the cache */
 };
+
+void layer_free(struct layer *layer);
 
 struct layer_options {
 	enum compression compression;

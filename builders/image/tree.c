@@ -129,6 +129,12 @@ static bool add(struct tree *tree, struct tree_entry *entry, struct error *err)
 	return true;
 }
 
+void tree_set_package(struct tree *tree, const char *path, const struct package *package)
+{
+	if (tree_find(tree, path))
+		tree->entries[*slot_of(tree, path) - 1].package = package;
+}
+
 static bool is_utf8(const char *text)
 {
 	const unsigned char *at = (const unsigned char *)text;

@@ -49,6 +49,7 @@ struct tree_entry {
 	int64_t size_bytes;            /* of source or content */
 	char *target;                  /* owned; where a link points */
 	char *why;                     /* owned; one sentence for people */
+	const struct package *package; /* borrowed; the Debian package it is from; NULL: none */
 };
 
 struct tree {
@@ -62,6 +63,9 @@ void tree_free(struct tree *tree);
 /* The entry at exactly this path (without leading slash), NULL when there is none. Valid until the
  * next add. */
 const struct tree_entry *tree_find(const struct tree *tree, const char *path);
+
+/* Says which package the entry at exactly this path is from; the package must outlive the tree. */
+void tree_set_package(struct tree *tree, const char *path, const struct package *package);
 
 /* Where path really lies: normalised, without leading slash, links of the tree followed except the
  * last component. Owned. ERROR_INVALID for a path that leaves the root or loops, has bytes that are

@@ -37,6 +37,14 @@ static const struct option_set options = {
 	.count = countof(rows),
 };
 
+static void print_packages(const struct strings *packages)
+{
+	printf("                of");
+	for (size_t i = 0; i < packages->count; i++)
+		printf(" %s", packages->items[i]);
+	printf("\n");
+}
+
 static void print_layer(const struct layer *layer)
 {
 	char digest[DIGEST_TEXT_SIZE];
@@ -45,6 +53,8 @@ static void print_layer(const struct layer *layer)
 	printf("  %-13s %9lld bytes  %4zu entries  %.19s%s\n", layer_kind_name(layer->kind),
 		(long long)layer->packed.size_bytes, layer->entry_count, digest,
 		layer->reused ? "  unchanged" : "");
+	if (layer->kind == LAYER_LIBRARIES && layer->packages.count > 0)
+		print_packages(&layer->packages);
 }
 
 static void print_image(const struct image *image)

@@ -1,0 +1,231 @@
+#include "builders/image/package_index.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+static const char magic[8] = "dgspkg1";
+
+struct header {
+	char magic[8];
+	struct package_stamp stamp;
+	uint64_t count, slot_count;
+};
+
+struct package_index_maker {
+	struct package_stamp stamp;
+	struct package_place *places; /* owned */
+	uint64_t *slots;              /* owned */
+	size_t count, capacity, used, slot_count;
+};
+
+void package_index_free(struct package_index *index)
+{
+	free(index->memory);
+	if (index->map)
+		munmap(index->map, index->map_size);
+	*index = (struct package_index){0};
+}
+
+struct package_index_maker *package_index_maker_new(const struct package_stamp *stamp)
+{
+	struct package_index_maker *maker = memory_new(sizeof(*maker));
+
+	maker->stamp = *stamp;
+	maker->slot_count = 1 << 14;
+	maker->slots = memory_new_array(maker->slot_count, sizeof(maker->slots[0]));
+	return maker;
+}
+
+void package_index_maker_free(struct package_index_maker **maker)
+{
+	if (!*maker)
+		return;
+	free((*maker)->places);
+	free((*maker)->slots);
+	free(*maker);
+	*maker = NULL;
+}
+
+bool package_index_add_package(struct package_index_maker *maker, struct package_place place)
+{
+	if (maker->count == PACKAGE_LIMIT)
+		return false;
+	if (maker->count == maker->capacity) {
+		maker->capacity = maker->capacity ? maker->capacity * 2 : 256;
+		maker->places =
+			memory_resize(maker->places, maker->capacity * sizeof(maker->places[0]));
+	}
+	maker->places[maker->count++] = place;
+	return true;
+}
+
+/* Eight bytes at a time: the lists of a full machine are ten megabytes. */
+static uint64_t hash_of(struct str path)
+{
+	const uint64_t factor = 0x9e3779b97f4a7c15; /* 2^64 divided by the golden ratio */
+	uint64_t hash = path.size * factor;
+
+	while (path.size > 0) {
+		size_t size = path.size < 8 ? path.size : 8;
+		uint64_t word = 0;
+
+		memcpy(&word, path.data, size);
+		hash = (hash ^ word) * factor;
+		hash ^= hash >> 29;
+		path = (struct str){path.data + size, path.size - size};
+	}
+	return hash * factor;
+}
+
+struct str package_index_spelling(struct str path, bool merged)
+{
+	static const char *const folders[] = {"/usr/lib/", "/usr/bin/", "/usr/sbin/", "/usr/lib64/",
+		"/usr/lib32/", "/usr/libx32/", "/usr/libo32/"};
+
+	for (size_t i = 0; merged && i < countof(folders); i++)
+		if (str_starts_with(path, folders[i]))
+			return (struct str){path.data + 4, path.size - 4};
+	return path;
+}
+
+/* The slot that holds hash, or the free one where it belongs. There always is a free one. */
+static size_t slot_of(const uint64_t *slots, size_t slot_count, uint64_t hash)
+{
+	size_t at = (size_t)(hash >> 20) & (slot_count - 1);
+
+	while (slots[at] && (slots[at] ^ hash) >> 16 != 0)
+		at = (at + 1) & (slot_count - 1);
+	return at;
+}
+
+static void grow(struct package_index_maker *maker)
+{
+	uint64_t *old = maker->slots;
+	size_t old_count = maker->slot_count;
+
+	maker->slot_count = 2 * old_count;
+	maker->slots = memory_new_array(maker->slot_count, sizeof(maker->slots[0]));
+	for (size_t i = 0; i < old_count; i++)
+		if (old[i])
+			maker->slots[slot_of(maker->slots, maker->slot_count, old[i])] = old[i];
+	free(old);
+}
+
+void package_index_add_path(struct package_index_maker *maker, struct str path)
+{
+	uint64_t hash = hash_of(package_index_spelling(path, maker->stamp.merged));
+
+	if (2 * (maker->used + 1) > maker->slot_count)
+		grow(maker);
+	uint64_t *slot = &maker->slots[slot_of(maker->slots, maker->slot_count, hash)];
+	if (*slot)
+		return;
+	*slot = (hash & ~(uint64_t)0xffff) | maker->count;
+	maker->used++;
+}
+
+void package_index_finish(struct package_index_maker *maker, struct package_index *out_index)
+{
+	size_t places = maker->count * sizeof(maker->places[0]);
+	size_t slots = maker->slot_count * sizeof(maker->slots[0]);
+	char *memory = memory_new(places + slots);
+
+	if (places > 0)
+		memcpy(memory, maker->places, places);
+	memcpy(memory + places, maker->slots, slots);
+	*out_index = (struct package_index){.stamp = maker->stamp,
+		.places = (const void *)memory,
+		.count = maker->count,
+		.slots = (const void *)(memory + places),
+		.slot_count = maker->slot_count,
+		.memory = memory};
+}
+
+int package_index_find(const struct package_index *index, struct str path)
+{
+	if (index->slot_count == 0)
+		return -1;
+	uint64_t hash = hash_of(package_index_spelling(path, index->stamp.merged));
+	size_t first = (size_t)(hash >> 20) & (index->slot_count - 1), at = first;
+
+	/* A damaged file may have no free slot. */
+	do {
+		uint64_t slot = index->slots[at];
+		size_t number = slot & 0xffff;
+
+		if (!slot)
+			return -1;
+		if ((slot ^ hash) >> 16 == 0)
+			return number > 0 && number <= index->count ? (int)number - 1 : -1;
+		at = (at + 1) & (index->slot_count - 1);
+	} while (at != first);
+	return -1;
+}
+
+bool package_index_write(const struct package_index *index, const char *path, struct error *err)
+{
+	struct header header = {.stamp = index->stamp,
+		.count = index->count,
+		.slot_count = index->slot_count};
+	scoped(new_file_discard) struct new_file file = {0};
+
+	memcpy(header.magic, magic, sizeof(magic));
+	return new_file_create(&file, path, 0600, err) &&
+	       descriptor_write_all(file.fd, &header, sizeof(header), path, err) &&
+	       descriptor_write_all(file.fd, index->places, index->count * sizeof(index->places[0]),
+		       path, err) &&
+	       descriptor_write_all(file.fd, index->slots,
+		       index->slot_count * sizeof(index->slots[0]), path, err) &&
+	       new_file_commit(&file, false, err);
+}
+
+bool package_index_parse(struct str bytes, const struct package_stamp *stamp,
+	struct package_index *out_index)
+{
+	struct header header;
+
+	if (bytes.size < sizeof(header))
+		return false;
+	memcpy(&header, bytes.data, sizeof(header));
+	if (memcmp(header.magic, magic, sizeof(magic)) != 0 ||
+		memcmp(&header.stamp, stamp, sizeof(*stamp)) != 0 || header.count > PACKAGE_LIMIT ||
+		header.slot_count > bytes.size || header.slot_count == 0 ||
+		(header.slot_count & (header.slot_count - 1)) != 0)
+		return false;
+	size_t places = header.count * sizeof(struct package_place);
+	if (bytes.size != sizeof(header) + places + header.slot_count * sizeof(uint64_t))
+		return false;
+	const char *at = bytes.data + sizeof(header);
+	*out_index = (struct package_index){.stamp = header.stamp,
+		.places = (const void *)at,
+		.count = header.count,
+		.slots = (const void *)(at + places),
+		.slot_count = header.slot_count};
+	return true;
+}
+
+bool package_index_read(const char *path, const struct package_stamp *stamp,
+	struct package_index *out_index)
+{
+	scoped(descriptor_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || status.st_size <= 0)
+		return false;
+	size_t size = (size_t)status.st_size;
+	void *map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (map == MAP_FAILED)
+		return false;
+	if (!package_index_parse((struct str){map, size}, stamp, out_index)) {
+		munmap(map, size);
+		return false;
+	}
+	out_index->map = map;
+	out_index->map_size = size;
+	return true;
+}
