@@ -28,6 +28,8 @@ _Static_assert(sizeof(struct ustar) == TAR_BLOCK, "a ustar header is one block")
 
 /* The largest number of 11 octal digits. */
 static const int64_t octal_limit = 077777777777;
+/* And of 7. */
+static const int64_t owner_limit = 07777777;
 
 /* width - 1 octal digits and a NUL. */
 static void put_octal(char *field, size_t width, int64_t value)
@@ -72,8 +74,6 @@ static void finish(struct ustar *block, struct buf *out)
 
 	memcpy(block->magic, "ustar", 6);
 	memcpy(block->version, "00", 2);
-	put_octal(block->uid, sizeof(block->uid), 0);
-	put_octal(block->gid, sizeof(block->gid), 0);
 	put_octal(block->devmajor, sizeof(block->devmajor), 0);
 	put_octal(block->devminor, sizeof(block->devminor), 0);
 	memset(block->checksum, ' ', sizeof(block->checksum));
@@ -85,9 +85,9 @@ static void finish(struct ustar *block, struct buf *out)
 }
 
 /* "LENGTH KEY=VALUE\n", where LENGTH counts itself. */
-static void put_record(struct buf *records, const char *key, const char *value)
+static void put_record(struct buf *records, const char *key, struct str value)
 {
-	size_t rest = strlen(key) + strlen(value) + 3, size = rest, digits;
+	size_t rest = strlen(key) + value.size + 3, size = rest, digits;
 
 	do {
 		char text[24];
@@ -96,7 +96,27 @@ static void put_record(struct buf *records, const char *key, const char *value)
 			break;
 		size = rest + digits;
 	} while (true);
-	buf_printf(records, "%zu %s=%s\n", size, key, value);
+	buf_printf(records, "%zu %s=", size, key);
+	buf_append_str(records, value);
+	buf_append_char(records, '\n');
+}
+
+static void put_number_record(struct buf *records, const char *key, int64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%lld", (long long)value);
+	put_record(records, key, str_of(text));
+}
+
+/* Seven octal digits, or a record where they are too few. */
+static void put_owner(char *field, struct buf *records, const char *key, int64_t id)
+{
+	bool fits = id <= owner_limit;
+
+	put_octal(field, 8, fits ? id : 0);
+	if (!fits)
+		put_number_record(records, key, id);
 }
 
 static void put_pax(struct buf *out, const struct buf *records, int64_t modified_s)
@@ -105,6 +125,8 @@ static void put_pax(struct buf *out, const struct buf *records, int64_t modified
 	struct ustar block = {.typeflag = 'x'};
 
 	put_path(&block, "PaxHeaders/entry");
+	put_octal(block.uid, sizeof(block.uid), 0);
+	put_octal(block.gid, sizeof(block.gid), 0);
 	put_octal(block.mode, sizeof(block.mode), 0644);
 	put_octal(block.size, sizeof(block.size), (int64_t)records->size);
 	put_octal(block.mtime, sizeof(block.mtime), modified_s);
@@ -116,7 +138,8 @@ static void put_pax(struct buf *out, const struct buf *records, int64_t modified
 void tar_append_header(struct buf *out, const struct tar_header *header)
 {
 	scoped(buf_free) struct buf records = {0}, path = {0};
-	const char *target = header->kind == TAR_LINK ? header->target : "";
+	bool is_link = header->kind == TAR_LINK || header->kind == TAR_HARD_LINK;
+	const char *target = is_link ? header->target : "";
 	size_t target_size = strlen(target);
 	int64_t size = header->kind == TAR_FILE ? header->size_bytes : 0;
 	struct ustar block = {.typeflag = (char)header->kind};
@@ -125,16 +148,17 @@ void tar_append_header(struct buf *out, const struct tar_header *header)
 	if (header->kind == TAR_FOLDER)
 		buf_append_char(&path, '/');
 	if (!put_path(&block, buf_text(&path)) || !is_ascii(header->path))
-		put_record(&records, "path", buf_text(&path));
+		put_record(&records, "path", buf_str(&path));
 	memcpy(block.linkname, target,
 		target_size < sizeof(block.linkname) ? target_size : sizeof(block.linkname));
 	if (target_size > sizeof(block.linkname) || !is_ascii(target))
-		put_record(&records, "linkpath", target);
-	if (size > octal_limit) {
-		char text[24];
-		snprintf(text, sizeof(text), "%lld", (long long)size);
-		put_record(&records, "size", text);
-	}
+		put_record(&records, "linkpath", str_of(target));
+	if (size > octal_limit)
+		put_number_record(&records, "size", size);
+	put_owner(block.uid, &records, "uid", header->user);
+	put_owner(block.gid, &records, "gid", header->group);
+	if (header->capability.size > 0)
+		put_record(&records, "SCHILY.xattr.security.capability", header->capability);
 	put_octal(block.mode, sizeof(block.mode), header->mode);
 	put_octal(block.size, sizeof(block.size), size > octal_limit ? 0 : size);
 	put_octal(block.mtime, sizeof(block.mtime), header->modified_s);

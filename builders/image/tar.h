@@ -3,8 +3,8 @@
  *
  * Plain ustar; a pax record stands before an entry only when ustar cannot say it: a path that does
  * not fit prefix and name (155 and 100 bytes), a link target over 100 bytes, names that are not
- * ASCII, sizes from 8 GiB. Owner 0:0 without names, whole-second times, no padding beyond POSIX's
- * two zero blocks.
+ * ASCII, sizes from 8 GiB, owners from 2 Mi, file capabilities. Owners without names, whole-second
+ * times, no padding beyond POSIX's two zero blocks.
  *
  * Why our own   libarchive's output depends on the process's locale for names that are not ASCII,
  *               and with hdrcharset=BINARY each entry grows a pax header; a changed libarchive would
@@ -23,6 +23,7 @@ enum {
 
 enum tar_kind {
 	TAR_FILE = '0',
+	TAR_HARD_LINK = '1',
 	TAR_LINK = '2',
 	TAR_FOLDER = '5',
 };
@@ -32,8 +33,10 @@ struct tar_header {
 	enum tar_kind kind;
 	unsigned mode;
 	int64_t size_bytes; /* of a file's content, which follows */
-	const char *target; /* of a link */
+	const char *target; /* of a link; of a hard link the path that stands earlier */
 	int64_t modified_s;
+	int64_t user, group;
+	struct str capability; /* the attribute security.capability; empty: none */
 };
 
 /* Appends what stands before the content. */

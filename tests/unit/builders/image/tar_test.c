@@ -137,6 +137,36 @@ TEST(sizes_from_8_gib_are_records)
 	CHECK(memcmp(large.data + 512, "19 size=8589934592\n", 19) == 0);
 }
 
+TEST(owners_hard_links_and_capabilities_are_said_as_readers_expect)
+{
+	/* VFS_CAP_REVISION_2 with the effective bit and cap_net_bind_service, capability.h. */
+	static const char capability[20] = {1, 0, 0, 2, 0, 4};
+	scoped(buf_free) struct buf file = header_of((struct tar_header){.path = "bin/ping",
+		.kind = TAR_FILE,
+		.user = 2097151,  /* 07777777: the last that ustar can say */
+		.group = 2097152, /* one more */
+		.capability = {capability, sizeof(capability)}});
+	scoped(buf_free) struct buf link = header_of((struct tar_header){.path = "bin/ping6",
+		.kind = TAR_HARD_LINK,
+		.target = "bin/ping",
+		.size_bytes = 1000});
+
+	REQUIRE(file.size == 3 * 512);
+	CHECK(file.data[AT_TYPE] == 'x');
+	/* "15 gid=2097152\n" and 2 digits, space, 32 of key, '=', 20 of value, newline: 57. */
+	CHECK_TEXT(file.data + AT_SIZE, "00000000110"); /* 15 + 57 = 72 = 0110 */
+	CHECK(memcmp(file.data + 512, "15 gid=2097152\n57 SCHILY.xattr.security.capability=", 51) ==
+		0);
+	CHECK(memcmp(file.data + 512 + 51, capability, sizeof(capability)) == 0);
+	CHECK(file.data[512 + 71] == '\n');
+	CHECK_TEXT(file.data + 1024 + AT_UID, "7777777");
+	CHECK_TEXT(file.data + 1024 + AT_UID + 8, "0000000");
+	REQUIRE(link.size == 512);
+	CHECK(link.data[AT_TYPE] == '1');
+	CHECK_TEXT(link.data + AT_LINK, "bin/ping");
+	CHECK_TEXT(link.data + AT_SIZE, "00000000000");
+}
+
 TEST(content_is_padded_to_blocks)
 {
 	CHECK_INT(tar_padding(0), 0);
