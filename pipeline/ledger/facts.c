@@ -1,23 +1,8 @@
-#include "base/clock.h"
 #include "base/memory.h"
 #include "pipeline/ledger/ledger.h"
+#include "pipeline/ledger/rows.h"
 
 #include <stdlib.h>
-
-static struct db_value text(const char *value)
-{
-	return db_of_text(value ? value : "");
-}
-
-static char *column(struct db_rows *rows, int number)
-{
-	return str_copy(db_str(rows, number));
-}
-
-static struct db_value now(void)
-{
-	return db_of_int(clock_now(&system_clock));
-}
 
 void ledger_work_free(struct ledger_work *work)
 {
@@ -37,30 +22,35 @@ bool ledger_work_save(struct ledger *ledger, const struct ledger_work *work, str
 	return db_exec(ledger_db(ledger),
 		"INSERT OR REPLACE INTO works (run, service, action, reason, key, previous_key,"
 		" previous_commit, image, deploy_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-		db_values(db_of_int(work->run), text(work->service), text(work->action),
-			text(work->reason), text(work->key), text(work->previous_key),
-			text(work->previous_commit), text(work->image), text(work->deploy_key)),
+		db_values(db_of_int(work->run), row_text(work->service), row_text(work->action),
+			row_text(work->reason), row_text(work->key), row_text(work->previous_key),
+			row_text(work->previous_commit), row_text(work->image),
+			row_text(work->deploy_key)),
 		NULL, err);
 }
 
-static bool read_work(struct db_rows *rows, struct ledger_work *out, bool *out_found,
+static bool read_work(struct db_rows *rows, void *item, struct error *err)
+{
+	(void)err;
+	*(struct ledger_work *)item = (struct ledger_work){
+		.run = db_int(rows, 0),
+		.service = row_column(rows, 1),
+		.action = row_column(rows, 2),
+		.reason = row_column(rows, 3),
+		.key = row_column(rows, 4),
+		.previous_key = row_column(rows, 5),
+		.previous_commit = row_column(rows, 6),
+		.image = row_column(rows, 7),
+		.deploy_key = row_column(rows, 8),
+	};
+	return true;
+}
+
+/* The one row there may be. */
+static bool read_one_work(struct db_rows *rows, struct ledger_work *out, bool *out_found,
 	struct error *err)
 {
-	if (!db_next(rows, out_found, err))
-		return false;
-	if (*out_found)
-		*out = (struct ledger_work){
-			.run = db_int(rows, 0),
-			.service = column(rows, 1),
-			.action = column(rows, 2),
-			.reason = column(rows, 3),
-			.key = column(rows, 4),
-			.previous_key = column(rows, 5),
-			.previous_commit = column(rows, 6),
-			.image = column(rows, 7),
-			.deploy_key = column(rows, 8),
-		};
-	return true;
+	return db_next(rows, out_found, err) && (!*out_found || read_work(rows, out, err));
 }
 
 #define WORK_COLUMNS                                                                               \
@@ -73,8 +63,8 @@ bool ledger_work_get(struct ledger *ledger, int64_t run, const char *service,
 	scoped(db_rows_free) struct db_rows rows = {0};
 
 	return db_query(ledger_db(ledger), WORK_COLUMNS "WHERE run = $1 AND service = $2",
-		       db_values(db_of_int(run), text(service)), &rows, err) &&
-	       read_work(&rows, out_work, out_found, err);
+		       db_values(db_of_int(run), row_text(service)), &rows, err) &&
+	       read_one_work(&rows, out_work, out_found, err);
 }
 
 void ledger_works_free(struct ledger_works *works)
@@ -90,21 +80,11 @@ bool ledger_works_find(struct ledger *ledger, int64_t run, struct ledger_works *
 {
 	scoped(db_rows_free) struct db_rows rows = {0};
 	scoped(ledger_works_free) struct ledger_works list = {0};
-	bool more = false;
 
 	if (!db_query(ledger_db(ledger), WORK_COLUMNS "WHERE run = $1 ORDER BY service",
-		    db_values(db_of_int(run)), &rows, err))
+		    db_values(db_of_int(run)), &rows, err) ||
+		!rows_read(&rows, read_work, sizeof(*list.items), &list.items, &list.count, err))
 		return false;
-	for (;;) {
-		struct ledger_work work = {0};
-
-		if (!read_work(&rows, &work, &more, err))
-			return false;
-		if (!more)
-			break;
-		list.items = memory_resize(list.items, (list.count + 1) * sizeof(*list.items));
-		list.items[list.count++] = work;
-	}
 	*out_works = list;
 	list = (struct ledger_works){0};
 	return true;
@@ -118,8 +98,8 @@ bool ledger_work_of_commit(struct ledger *ledger, const char *commit, const char
 	return db_query(ledger_db(ledger),
 		       WORK_COLUMNS "JOIN runs r ON r.id = w.run WHERE r.commit_id = $1"
 				    " AND w.service = $2 ORDER BY r.id DESC LIMIT 1",
-		       db_values(text(commit), text(service)), &rows, err) &&
-	       read_work(&rows, out_work, out_found, err);
+		       db_values(row_text(commit), row_text(service)), &rows, err) &&
+	       read_one_work(&rows, out_work, out_found, err);
 }
 
 bool ledger_key_save(struct ledger *ledger, const char *key, const struct json *parts,
@@ -130,7 +110,7 @@ bool ledger_key_save(struct ledger *ledger, const char *key, const struct json *
 	json_write(parts, &written);
 	return db_exec(ledger_db(ledger),
 		"INSERT INTO keys (key, parts) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-		db_values(text(key), db_of_str(buf_str(&written))), NULL, err);
+		db_values(row_text(key), db_of_str(buf_str(&written))), NULL, err);
 }
 
 bool ledger_key_get(struct ledger *ledger, const char *key, struct json **out_parts,
@@ -141,7 +121,7 @@ bool ledger_key_get(struct ledger *ledger, const char *key, struct json **out_pa
 
 	*out_parts = NULL;
 	if (!db_get_text(ledger_db(ledger), "SELECT parts FROM keys WHERE key = $1",
-		    db_values(text(key)), &written, &found, err))
+		    db_values(row_text(key)), &written, &found, err))
 		return false;
 	return !found || json_parse(str_of(written), "parts of a key", NULL, out_parts, err);
 }
@@ -161,8 +141,9 @@ bool ledger_build_save(struct ledger *ledger, const struct ledger_build *build, 
 	return db_exec(ledger_db(ledger),
 		"INSERT OR REPLACE INTO builds (app, service, key, image, layout, run, created_ms)"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7)",
-		db_values(text(build->app), text(build->service), text(build->key),
-			text(build->image), text(build->layout), db_of_int(build->run), now()),
+		db_values(row_text(build->app), row_text(build->service), row_text(build->key),
+			row_text(build->image), row_text(build->layout), db_of_int(build->run),
+			row_now()),
 		NULL, err);
 }
 
@@ -174,12 +155,13 @@ bool ledger_build_get(struct ledger *ledger, const char *app, const char *servic
 	if (!db_query(ledger_db(ledger),
 		    "SELECT app, service, key, image, layout, run FROM builds"
 		    " WHERE app = $1 AND service = $2 AND key = $3",
-		    db_values(text(app), text(service), text(key)), &rows, err) ||
+		    db_values(row_text(app), row_text(service), row_text(key)), &rows, err) ||
 		!db_next(&rows, out_found, err))
 		return false;
 	if (*out_found)
-		*out_build = (struct ledger_build){column(&rows, 0), column(&rows, 1),
-			column(&rows, 2), column(&rows, 3), column(&rows, 4), db_int(&rows, 5)};
+		*out_build = (struct ledger_build){row_column(&rows, 0), row_column(&rows, 1),
+			row_column(&rows, 2), row_column(&rows, 3), row_column(&rows, 4),
+			db_int(&rows, 5)};
 	return true;
 }
 
@@ -189,7 +171,8 @@ bool ledger_push_save(struct ledger *ledger, const char *repository, const char 
 	return db_exec(ledger_db(ledger),
 		"INSERT OR REPLACE INTO pushes (repository, digest, reference, created_ms)"
 		" VALUES ($1, $2, $3, $4)",
-		db_values(text(repository), text(digest), text(reference), now()), NULL, err);
+		db_values(row_text(repository), row_text(digest), row_text(reference), row_now()),
+		NULL, err);
 }
 
 bool ledger_push_get(struct ledger *ledger, const char *repository, const char *digest,
@@ -199,7 +182,7 @@ bool ledger_push_get(struct ledger *ledger, const char *repository, const char *
 
 	return db_get_int(ledger_db(ledger),
 		"SELECT 1 FROM pushes WHERE repository = $1 AND digest = $2",
-		db_values(text(repository), text(digest)), &one, out_found, err);
+		db_values(row_text(repository), row_text(digest)), &one, out_found, err);
 }
 
 static void current_free(struct ledger_current *current)
@@ -225,10 +208,25 @@ bool ledger_current_save(struct ledger *ledger, const char *app, const char *env
 	return db_exec(ledger_db(ledger),
 		"INSERT OR REPLACE INTO currents (app, environment, service, commit_id, key, image,"
 		" deploy_key, run, updated_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-		db_values(text(app), text(environment), text(current->service),
-			text(current->commit), text(current->key), text(current->image),
-			text(current->deploy_key), db_of_int(current->run), now()),
+		db_values(row_text(app), row_text(environment), row_text(current->service),
+			row_text(current->commit), row_text(current->key), row_text(current->image),
+			row_text(current->deploy_key), db_of_int(current->run), row_now()),
 		NULL, err);
+}
+
+static bool read_current(struct db_rows *rows, void *item, struct error *err)
+{
+	(void)err;
+	*(struct ledger_current *)item = (struct ledger_current){
+		.service = row_column(rows, 0),
+		.commit = row_column(rows, 1),
+		.key = row_column(rows, 2),
+		.image = row_column(rows, 3),
+		.deploy_key = row_column(rows, 4),
+		.run = db_int(rows, 5),
+		.updated_ms = db_int(rows, 6),
+	};
+	return true;
 }
 
 bool ledger_currents_find(struct ledger *ledger, const char *app, const char *environment,
@@ -236,28 +234,14 @@ bool ledger_currents_find(struct ledger *ledger, const char *app, const char *en
 {
 	scoped(db_rows_free) struct db_rows rows = {0};
 	scoped(ledger_currents_free) struct ledger_currents list = {0};
-	size_t room = 0;
-	bool more = false;
 
 	/* The primary key gives them sorted bytewise, as bsearch() wants them. */
 	if (!db_query(ledger_db(ledger),
 		    "SELECT service, commit_id, key, image, deploy_key, run, updated_ms"
 		    " FROM currents WHERE app = $1 AND environment = $2 ORDER BY service",
-		    db_values(text(app), text(environment)), &rows, err))
+		    db_values(row_text(app), row_text(environment)), &rows, err) ||
+		!rows_read(&rows, read_current, sizeof(*list.items), &list.items, &list.count, err))
 		return false;
-	for (;;) {
-		if (!db_next(&rows, &more, err))
-			return false;
-		if (!more)
-			break;
-		if (list.count == room) {
-			room = room ? room * 2 : 16;
-			list.items = memory_resize(list.items, room * sizeof(*list.items));
-		}
-		list.items[list.count++] = (struct ledger_current){column(&rows, 0),
-			column(&rows, 1), column(&rows, 2), column(&rows, 3), column(&rows, 4),
-			db_int(&rows, 5), db_int(&rows, 6)};
-	}
 	*out_currents = list;
 	list = (struct ledger_currents){0};
 	return true;
@@ -271,7 +255,7 @@ bool ledger_current_forget(struct ledger *ledger, const char *app, const char *e
 	return db_exec(ledger_db(ledger),
 		"UPDATE currents SET image = '', deploy_key = ''"
 		" WHERE app = $1 AND environment = $2 AND service = $3",
-		db_values(text(app), text(environment), text(service)), NULL, err);
+		db_values(row_text(app), row_text(environment), row_text(service)), NULL, err);
 }
 
 const struct ledger_current *ledger_currents_get(const struct ledger_currents *currents,
@@ -303,8 +287,8 @@ bool ledger_release_save(struct ledger *ledger, int64_t run, const char *app,
 	if (!db_exec(ledger_db(ledger),
 		    "INSERT INTO releases (run, app, environment, commit_id, images, created_ms)"
 		    " VALUES ($1, $2, $3, $4, $5, $6)",
-		    db_values(db_of_int(run), text(app), text(environment), text(commit),
-			    db_of_str(buf_str(&written)), now()),
+		    db_values(db_of_int(run), row_text(app), row_text(environment),
+			    row_text(commit), db_of_str(buf_str(&written)), row_now()),
 		    NULL, err))
 		return false;
 	*out_release = db_last_id(ledger_db(ledger));
@@ -322,10 +306,10 @@ bool ledger_deployment_save(struct ledger *ledger, const struct ledger_deploymen
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10 THEN $9 ELSE 0 END)"
 		" ON CONFLICT (token) DO UPDATE SET verdict = excluded.verdict,"
 		" deployment = excluded.deployment, ended_ms = excluded.ended_ms",
-		db_values(text(deployment->token), db_of_int(deployment->run),
-			text(deployment->app), text(deployment->environment),
-			text(deployment->service), text(deployment->image),
-			text(deployment->verdict), text(deployment->deployment), now(),
+		db_values(row_text(deployment->token), db_of_int(deployment->run),
+			row_text(deployment->app), row_text(deployment->environment),
+			row_text(deployment->service), row_text(deployment->image),
+			row_text(deployment->verdict), row_text(deployment->deployment), row_now(),
 			db_of_int(ended)),
 		NULL, err);
 }
@@ -341,7 +325,8 @@ bool ledger_event_save(struct ledger *ledger, int64_t run, const char *name,
 		buf_append_text(&written, "{}");
 	if (!db_exec(ledger_db(ledger),
 		    "INSERT INTO events (run, time_ms, name, fields) VALUES ($1, $2, $3, $4)",
-		    db_values(db_of_int(run), now(), text(name), db_of_str(buf_str(&written))),
+		    db_values(db_of_int(run), row_now(), row_text(name),
+			    db_of_str(buf_str(&written))),
 		    NULL, err))
 		return false;
 	if (out_id)
@@ -359,12 +344,24 @@ void ledger_events_free(struct ledger_events *events)
 	*events = (struct ledger_events){0};
 }
 
+static bool read_event(struct db_rows *rows, void *item, struct error *err)
+{
+	(void)err;
+	*(struct ledger_event *)item = (struct ledger_event){
+		.id = db_int(rows, 0),
+		.run = db_int(rows, 1),
+		.time_ms = db_int(rows, 2),
+		.name = row_column(rows, 3),
+		.fields = row_column(rows, 4),
+	};
+	return true;
+}
+
 bool ledger_events_find(struct ledger *ledger, int64_t run, int64_t after, size_t limit,
 	struct ledger_events *out_events, struct error *err)
 {
 	scoped(db_rows_free) struct db_rows rows = {0};
 	scoped(ledger_events_free) struct ledger_events list = {0};
-	bool more = false;
 
 	if (!db_query(ledger_db(ledger),
 		    run ? "SELECT id, run, time_ms, name, fields FROM events"
@@ -372,17 +369,9 @@ bool ledger_events_find(struct ledger *ledger, int64_t run, int64_t after, size_
 			: "SELECT id, run, time_ms, name, fields FROM events"
 			  " WHERE $1 = 0 AND id > $2 ORDER BY id LIMIT $3",
 		    db_values(db_of_int(run), db_of_int(after), db_of_int((int64_t)limit)), &rows,
-		    err))
+		    err) ||
+		!rows_read(&rows, read_event, sizeof(*list.items), &list.items, &list.count, err))
 		return false;
-	for (;;) {
-		if (!db_next(&rows, &more, err))
-			return false;
-		if (!more)
-			break;
-		list.items = memory_resize(list.items, (list.count + 1) * sizeof(*list.items));
-		list.items[list.count++] = (struct ledger_event){db_int(&rows, 0), db_int(&rows, 1),
-			db_int(&rows, 2), column(&rows, 3), column(&rows, 4)};
-	}
 	*out_events = list;
 	list = (struct ledger_events){0};
 	return true;

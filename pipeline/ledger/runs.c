@@ -1,6 +1,6 @@
-#include "base/clock.h"
 #include "base/memory.h"
 #include "pipeline/ledger/ledger.h"
+#include "pipeline/ledger/rows.h"
 
 #include <stdlib.h>
 
@@ -28,18 +28,13 @@ void ledger_runs_free(struct ledger_runs *runs)
 	*runs = (struct ledger_runs){0};
 }
 
-static struct db_value text(const char *value)
-{
-	return db_of_text(value ? value : "");
-}
-
 static bool save_commit(struct db *db, const struct ledger_run *run, struct error *err)
 {
 	return db_exec(db,
 		"INSERT INTO commits (id, author, subject, seen_ms) VALUES ($1, $2, $3, $4)"
 		" ON CONFLICT DO NOTHING",
-		db_values(text(run->commit), text(run->author), text(run->subject),
-			db_of_int(clock_now(&system_clock))),
+		db_values(row_text(run->commit), row_text(run->author), row_text(run->subject),
+			row_now()),
 		NULL, err);
 }
 
@@ -55,11 +50,12 @@ bool ledger_run_save(struct ledger *ledger, struct ledger_run *run, struct error
 		" environment = $5, status = $6, reason = $7, plan = $8, folder = $9, force = $10,"
 		" release_id = $11, created_ms = $12, started_ms = $13, ended_ms = $14"
 		" WHERE id = $15";
-	struct db_value values[] = {text(run->repository), text(run->app), text(run->commit),
-		text(run->branch), text(run->environment), text(outcome_name(run->status)),
-		text(run->reason), text(run->plan), text(run->folder), text(run->force),
-		db_of_int(run->release), db_of_int(run->created_ms), db_of_int(run->started_ms),
-		db_of_int(run->ended_ms), db_of_int(run->id)};
+	struct db_value values[] = {row_text(run->repository), row_text(run->app),
+		row_text(run->commit), row_text(run->branch), row_text(run->environment),
+		row_text(outcome_name(run->status)), row_text(run->reason), row_text(run->plan),
+		row_text(run->folder), row_text(run->force), db_of_int(run->release),
+		db_of_int(run->created_ms), db_of_int(run->started_ms), db_of_int(run->ended_ms),
+		db_of_int(run->id)};
 
 	if (!run->id && !save_commit(db, run, err))
 		return false;
@@ -77,34 +73,29 @@ bool ledger_run_save(struct ledger *ledger, struct ledger_run *run, struct error
 	" coalesce(c.author, ''), coalesce(c.subject, '')"                                         \
 	" FROM runs r LEFT JOIN commits c ON c.id = r.commit_id "
 
-static char *column(struct db_rows *rows, int number)
-{
-	return str_copy(db_str(rows, number));
-}
-
-static bool read_run(struct db_rows *rows, struct ledger_run *out, struct error *err)
+static bool read_run(struct db_rows *rows, void *item, struct error *err)
 {
 	struct ledger_run run = {
 		.id = db_int(rows, 0),
-		.repository = column(rows, 1),
-		.app = column(rows, 2),
-		.commit = column(rows, 3),
-		.branch = column(rows, 4),
-		.environment = column(rows, 5),
-		.reason = column(rows, 7),
-		.plan = column(rows, 8),
-		.folder = column(rows, 9),
-		.force = column(rows, 10),
+		.repository = row_column(rows, 1),
+		.app = row_column(rows, 2),
+		.commit = row_column(rows, 3),
+		.branch = row_column(rows, 4),
+		.environment = row_column(rows, 5),
+		.reason = row_column(rows, 7),
+		.plan = row_column(rows, 8),
+		.folder = row_column(rows, 9),
+		.force = row_column(rows, 10),
 		.release = db_int(rows, 11),
 		.created_ms = db_int(rows, 12),
 		.started_ms = db_int(rows, 13),
 		.ended_ms = db_int(rows, 14),
-		.author = column(rows, 15),
-		.subject = column(rows, 16),
+		.author = row_column(rows, 15),
+		.subject = row_column(rows, 16),
 	};
 	bool known = outcome_of_name(db_text(rows, 6), &run.status);
 
-	*out = run;
+	*(struct ledger_run *)item = run;
 	return known || error_raise(err, ERROR_INVALID, "run %lld has the unknown status \"%s\"",
 				(long long)run.id, db_text(rows, 6));
 }
@@ -142,7 +133,6 @@ bool ledger_runs_find(struct ledger *ledger, const struct ledger_run_filter *fil
 {
 	scoped(db_rows_free) struct db_rows rows = {0};
 	scoped(ledger_runs_free) struct ledger_runs runs = {0};
-	bool more = false;
 	/* A NULL parameter matches everything; the planner still uses the index on open runs. */
 	const char *all = RUN_COLUMNS
 		"WHERE ($1 IS NULL OR repository = $1) AND ($2 IS NULL OR branch = $2)"
@@ -159,17 +149,9 @@ bool ledger_runs_find(struct ledger *ledger, const struct ledger_run_filter *fil
 		    db_values(db_of_text(filter->repository), db_of_text(filter->branch),
 			    db_of_text(filter->environment), db_of_text(filter->commit),
 			    db_of_int(filter->limit ? (int64_t)filter->limit : 1000)),
-		    &rows, err))
+		    &rows, err) ||
+		!rows_read(&rows, read_run, sizeof(*runs.items), &runs.items, &runs.count, err))
 		return false;
-	for (;;) {
-		if (!db_next(&rows, &more, err))
-			return false;
-		if (!more)
-			break;
-		runs.items = memory_resize(runs.items, (runs.count + 1) * sizeof(*runs.items));
-		if (!read_run(&rows, &runs.items[runs.count++], err))
-			return false;
-	}
 	*out_runs = runs;
 	runs = (struct ledger_runs){0};
 	return true;
@@ -203,10 +185,11 @@ bool ledger_step_save(struct ledger *ledger, struct ledger_step *step, struct er
 		"UPDATE steps SET run = $1, service = $2, name = $3, status = $4, reason = $5,"
 		" token = $6, result = $7, attempts = $8, started_ms = $9, ended_ms = $10,"
 		" exit_status = $11 WHERE id = $12";
-	struct db_value values[] = {db_of_int(step->run), text(step->service), text(step->name),
-		text(outcome_name(step->status)), text(step->reason), text(step->token),
-		text(step->result), db_of_int(step->attempts), db_of_int(step->started_ms),
-		db_of_int(step->ended_ms), db_of_int(step->exit_status), db_of_int(step->id)};
+	struct db_value values[] = {db_of_int(step->run), row_text(step->service),
+		row_text(step->name), row_text(outcome_name(step->status)), row_text(step->reason),
+		row_text(step->token), row_text(step->result), db_of_int(step->attempts),
+		db_of_int(step->started_ms), db_of_int(step->ended_ms),
+		db_of_int(step->exit_status), db_of_int(step->id)};
 
 	if (!db_exec(db, step->id ? update : insert, values,
 		    step->id ? countof(values) : countof(values) - 1, NULL, err))
@@ -216,16 +199,16 @@ bool ledger_step_save(struct ledger *ledger, struct ledger_step *step, struct er
 	return true;
 }
 
-static bool read_step(struct db_rows *rows, struct ledger_step *out, struct error *err)
+static bool read_step(struct db_rows *rows, void *item, struct error *err)
 {
 	struct ledger_step step = {
 		.id = db_int(rows, 0),
 		.run = db_int(rows, 1),
-		.service = column(rows, 2),
-		.name = column(rows, 3),
-		.reason = column(rows, 5),
-		.token = column(rows, 6),
-		.result = column(rows, 7),
+		.service = row_column(rows, 2),
+		.name = row_column(rows, 3),
+		.reason = row_column(rows, 5),
+		.token = row_column(rows, 6),
+		.result = row_column(rows, 7),
 		.attempts = db_int(rows, 8),
 		.started_ms = db_int(rows, 9),
 		.ended_ms = db_int(rows, 10),
@@ -233,7 +216,7 @@ static bool read_step(struct db_rows *rows, struct ledger_step *out, struct erro
 	};
 	bool known = outcome_of_name(db_text(rows, 4), &step.status);
 
-	*out = step;
+	*(struct ledger_step *)item = step;
 	return known || error_raise(err, ERROR_INVALID, "step %lld has the unknown status \"%s\"",
 				(long long)step.id, db_text(rows, 4));
 }
@@ -243,22 +226,13 @@ bool ledger_steps_find(struct ledger *ledger, int64_t run, struct ledger_steps *
 {
 	scoped(db_rows_free) struct db_rows rows = {0};
 	scoped(ledger_steps_free) struct ledger_steps steps = {0};
-	bool more = false;
 
 	if (!db_query(ledger_db(ledger),
 		    "SELECT id, run, service, name, status, reason, token, result, attempts,"
 		    " started_ms, ended_ms, exit_status FROM steps WHERE run = $1 ORDER BY id",
-		    db_values(db_of_int(run)), &rows, err))
+		    db_values(db_of_int(run)), &rows, err) ||
+		!rows_read(&rows, read_step, sizeof(*steps.items), &steps.items, &steps.count, err))
 		return false;
-	for (;;) {
-		if (!db_next(&rows, &more, err))
-			return false;
-		if (!more)
-			break;
-		steps.items = memory_resize(steps.items, (steps.count + 1) * sizeof(*steps.items));
-		if (!read_step(&rows, &steps.items[steps.count++], err))
-			return false;
-	}
 	*out_steps = steps;
 	steps = (struct ledger_steps){0};
 	return true;
