@@ -108,6 +108,64 @@ TEST(open_runs_are_told_from_ended_ones)
 	CHECK_INT(other.count, 0);
 }
 
+/* Run number N of 32 has the second of two values where bit K of N-1 is set. */
+static bool add_combinations(struct ledger *ledger, struct error *err)
+{
+	static const char *const values[][2] = {{"/one/.git", "/two/.git"}, {"main", "next"},
+		{"local", ""}, {"c1", "c2"}};
+
+	if (!ledger_begin(ledger, err))
+		return false;
+	for (unsigned n = 0; n < 32; n++) {
+		struct ledger_run run = {
+			.repository = memory_copy_text(values[0][n & 1]),
+			.branch = memory_copy_text(values[1][n >> 1 & 1]),
+			.environment = memory_copy_text(values[2][n >> 2 & 1]),
+			.commit = memory_copy_text(values[3][n >> 3 & 1]),
+			.status = n >> 4 & 1 ? OUTCOME_PASSED : OUTCOME_RUNNING,
+			.ended_ms = n >> 4 & 1,
+		};
+		bool done = ledger_run_save(ledger, &run, err);
+
+		ledger_run_free(&run);
+		if (!done)
+			return false;
+	}
+	return ledger_commit(ledger, err);
+}
+
+TEST(each_combination_of_a_filter_finds_what_matches)
+{
+	scoped(opened_free) struct opened opened = {0};
+	scoped(error_free) struct error err = {0};
+
+	REQUIRE_OK(open_new(&opened, &err));
+	REQUIRE_OK(add_combinations(opened.ledger, &err));
+	for (unsigned asked = 0; asked < 32; asked++) {
+		scoped(ledger_runs_free) struct ledger_runs runs = {0};
+		const struct ledger_run_filter filter = {
+			.repository = asked & 1 ? "/one/.git" : NULL,
+			.branch = asked & 2 ? "main" : NULL,
+			.environment = asked & 4 ? "local" : NULL,
+			.commit = asked & 8 ? "c1" : NULL,
+			.open = asked & 16,
+		};
+		size_t at = 0;
+
+		REQUIRE_OK(ledger_runs_find(opened.ledger, &filter, &runs, &err));
+		/* the newest first; what is asked for is always the first of the two values */
+		for (unsigned n = 32; n-- > 0;)
+			if (!(n & asked) && (at >= runs.count || runs.items[at++].id != n + 1))
+				TEST_FAIL("filter %u does not find run %u", asked, n + 1);
+		CHECK_INT(at, runs.count);
+	}
+	scoped(ledger_runs_free) struct ledger_runs few = {0};
+
+	REQUIRE_OK(ledger_runs_find(opened.ledger, &(struct ledger_run_filter){.limit = 3}, &few,
+		&err));
+	CHECK_INT(few.count, 3);
+}
+
 TEST(a_run_that_is_not_there_is_named_with_the_newest)
 {
 	scoped(opened_free) struct opened opened = {0};
