@@ -481,7 +481,7 @@ _complete dogshore run --j
     answer = subprocess.run(["bash", "-c", f"{script}\n{asked}"], capture_output=True, text=True, check=True).stdout
     lines = answer.splitlines()
     check("a command", sorted(lines[0].split()), ["run", "runs"])
-    check("the second word", lines[1].split(), ["inspect"])
+    check("the second word", lines[1].split(), ["index", "inspect"])
     check("a flag", sorted(lines[2].split()), ["--jobs", "--json"])
     check("an unknown shell", dogshore("completion", "tcsh").returncode, 2)
 
