@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "builders/image/closure.h"
+#include "builders/image/leak_fence.h"
 #include "builders/image/package_files.h"
 
 #include <stdlib.h>
@@ -31,6 +32,7 @@ struct builder {
 	struct closure *closure;
 	struct strings env; /* the user's, and ours */
 	char *program;      /* owned; its path in the image */
+	struct leak_fence *fence;
 	int64_t created_s;
 	const char *user;
 };
@@ -38,6 +40,7 @@ struct builder {
 static void builder_free(struct builder *builder)
 {
 	closure_free(&builder->closure);
+	leak_fence_free(&builder->fence);
 	strings_free(&builder->env);
 	text_free(&builder->program);
 }
@@ -274,11 +277,18 @@ static bool build_layers(struct builder *b, const struct layout *layout, struct 
 	scoped(packer_free) struct packer *packer = packer_new(b->options->compression);
 	struct layer_options options = {.compression = b->options->compression,
 		.packer = packer,
-		.modified_s = b->created_s};
+		.modified_s = b->created_s,
+		.fence = b->fence};
+	struct digest key = {0};
 
 	if (b->options->cache_folder) {
 		cache = layer_cache_of(b->options->cache_folder);
 		options.cache = &cache;
+		/* Without a key of its own the cache's notes are of no use, and are made again. */
+		if (b->options->secrets && b->options->secrets->count > 0 &&
+			!layer_cache_secret(&cache, &key))
+			random_bytes(&key, sizeof(key));
+		options.fence_identity = leak_fence_identity(b->fence, &key);
 	}
 	image->layers = memory_new_array(plan.count, sizeof(image->layers[0]));
 	for (size_t i = 0; i < plan.count; i++) {
@@ -289,6 +299,27 @@ static bool build_layers(struct builder *b, const struct layout *layout, struct 
 		image->size_bytes += layer->packed.size_bytes;
 	}
 	return true;
+}
+
+static void search_settings(struct builder *b, const char *kind, const struct strings *list)
+{
+	for (size_t i = 0; list && i < list->count; i++) {
+		struct str rest = str_of(list->items[i]), name = str_cut(&rest, '=');
+		/* An argument has no name, and what stands before '=' may be a secret. */
+		scoped(text_free) char *where =
+			text_equal(kind, "arg") ? memory_format("%s:%zu", kind, i + 1)
+						: memory_format("%s:%.*s", kind, str_args(name));
+		leak_fence_text(b->fence, where, str_of(list->items[i]));
+	}
+}
+
+/* What is in the image beside files, and whether all of it may leave. */
+static bool search_rest(struct builder *b, struct error *err)
+{
+	search_settings(b, "env", &b->env);
+	search_settings(b, "label", b->options->labels);
+	search_settings(b, "arg", b->options->args);
+	return leak_fence_verdict(b->fence, &b->image->warnings, err);
 }
 
 static bool write_documents(struct builder *b, const struct layout *layout, struct error *err)
@@ -324,12 +355,13 @@ bool image_build(const struct image_options *options, struct image *out_image, s
 	scoped(builder_free) struct builder b = {.options = options, .image = &image};
 	scoped(layout_free) struct layout layout = {0};
 
-	if (!check_options(&b, err))
+	if (!check_options(&b, err) ||
+		!leak_fence_new(options->secrets, options->allowed_secrets, &b.fence, err))
 		return false;
 	if (!collect(&b, err))
 		return error_while(err, "collecting what \"%s\" needs", options->binary);
 	if (!layout_create(image.layout, &layout, err) || !build_layers(&b, &layout, err) ||
-		!write_documents(&b, &layout, err))
+		!search_rest(&b, err) || !write_documents(&b, &layout, err))
 		return error_while(err, "writing the image to \"%s\"", options->output);
 	*out_image = image;
 	image = (struct image){0};

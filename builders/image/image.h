@@ -26,10 +26,12 @@ struct image_options {
 	const char *user;             /* NULL: "65532"; numbers, "UID" or "UID:GID" */
 	int64_t port;                 /* 0: none */
 	enum compression compression;
-	const char *platform;     /* "linux/arm64"; NULL: this machine's */
-	const char *output;       /* "FOLDER:TAG", tag "latest" when missing */
-	const char *cache_folder; /* NULL: no layer cache */
-	const char *dpkg_folder;  /* for tests; NULL: "/var/lib/dpkg" */
+	const char *platform;                  /* "linux/arm64"; NULL: this machine's */
+	const char *output;                    /* "FOLDER:TAG", tag "latest" when missing */
+	const char *cache_folder;              /* NULL: no layer cache */
+	const struct strings *secrets;         /* of this run, which must not be in the image */
+	const struct strings *allowed_secrets; /* "PATH=REASON", see leak_fence.h */
+	const char *dpkg_folder;               /* for tests; NULL: "/var/lib/dpkg" */
 };
 
 struct image {
@@ -48,7 +50,7 @@ void image_free(struct image *image);
 /*
  * Builds, and tags it in the layout when all is written.
  *
- * Fails with the kinds of closure_add(), tree_add_…() and layer_build(); ERROR_USAGE for options that
+ * Fails with ERROR_FAILED when a secret would be in the image; the kinds of closure_add(), tree_add_…() and layer_build(); ERROR_USAGE for options that
  * make no sense (also a SOURCE_DATE_EPOCH that is no number).
  */
 bool image_build(const struct image_options *options, struct image *out_image, struct error *err)

@@ -1,6 +1,7 @@
 #include "builders/image/layer.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "builders/image/tar.h"
 
@@ -167,8 +168,11 @@ static bool is_unchanged(const struct tree_entry *entry, int fd)
 	       old->changed_ns == (int64_t)now.st_ctim.tv_sec * 1000000000 + now.st_ctim.tv_nsec;
 }
 
-static bool pack_file(struct packer *packer, const struct tree_entry *entry, struct error *err)
+/* Passes a file's content to the packer, the fence or both. */
+static bool pass_file(struct packer *packer, struct leak_fence *fence,
+	const struct tree_entry *entry, struct error *err)
 {
+	char here[16 * 1024];
 	scoped(descriptor_close) int fd = open(entry->source, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	int64_t left = entry->size_bytes;
 
@@ -177,10 +181,10 @@ static bool pack_file(struct packer *packer, const struct tree_entry *entry, str
 	if (!is_unchanged(entry, fd))
 		return raise_changed(entry, err);
 	while (left > 0) {
-		char *room;
-		size_t size;
+		char *room = here;
+		size_t size = sizeof(here);
 
-		if (!packer_room(packer, &room, &size, err))
+		if (packer && !packer_room(packer, &room, &size, err))
 			return false;
 		ssize_t got = read(fd, room, (int64_t)size < left ? size : (size_t)left);
 		if (got < 0 && errno == EINTR)
@@ -189,10 +193,33 @@ static bool pack_file(struct packer *packer, const struct tree_entry *entry, str
 			return error_raise_errno(err, "read \"%s\"", entry->source);
 		if (got == 0)
 			return raise_changed(entry, err);
-		packer_filled(packer, (size_t)got);
+		if (fence)
+			leak_fence_feed(fence, room, (size_t)got);
+		if (packer)
+			packer_filled(packer, (size_t)got);
 		left -= got;
 	}
 	return is_unchanged(entry, fd) || raise_changed(entry, err);
+}
+
+static bool pass_content(struct packer *packer, struct leak_fence *fence,
+	const struct tree_entry *entry, struct error *err)
+{
+	bool done;
+
+	if (fence)
+		leak_fence_begin(fence, entry->path);
+	if (entry->source) {
+		done = pass_file(packer, fence, entry, err);
+	} else {
+		if (fence)
+			leak_fence_feed(fence, entry->content, (size_t)entry->size_bytes);
+		done = !packer ||
+		       packer_add(packer, entry->content, (size_t)entry->size_bytes, err);
+	}
+	if (done && fence)
+		leak_fence_end(fence);
+	return done;
 }
 
 static const enum tar_kind tar_kinds[] = {
@@ -201,12 +228,13 @@ static const enum tar_kind tar_kinds[] = {
 	[ENTRY_LINK] = TAR_LINK,
 };
 
-static bool pack_item(struct packer *packer, const struct item *item, int64_t modified_s,
+static bool pack_item(const struct layer_options *options, const struct item *item,
 	struct buf *header, struct error *err)
 {
 	static const char zeros[TAR_BLOCK];
 	static const struct tree_entry implied = {.kind = ENTRY_FOLDER, .mode = 0755};
 	const struct tree_entry *entry = item->entry ? item->entry : &implied;
+	struct packer *packer = options->packer;
 
 	buf_clear(header);
 	tar_append_header(header, &(struct tar_header){.path = item->path,
@@ -214,27 +242,68 @@ static bool pack_item(struct packer *packer, const struct item *item, int64_t mo
 					  .mode = entry->mode,
 					  .size_bytes = entry->size_bytes,
 					  .target = entry->target,
-					  .modified_s = modified_s});
+					  .modified_s = options->modified_s});
 	if (!packer_add(packer, header->data, header->size, err))
 		return false;
 	if (entry->kind != ENTRY_FILE)
 		return true;
-	if (entry->source ? !pack_file(packer, entry, err)
-			  : !packer_add(packer, entry->content, (size_t)entry->size_bytes, err))
+	if (!pass_content(packer, options->fence, entry, err))
 		return false;
 	return packer_add(packer, zeros, tar_padding(entry->size_bytes), err);
 }
 
 static bool pack_all(const struct listing *list, const struct layer_options *options,
-	struct packer *packer, struct error *err)
+	struct error *err)
 {
 	static const char zeros[TAR_END_SIZE];
 	scoped(buf_free) struct buf header = {0};
 
 	for (size_t i = 0; i < list->count; i++)
-		if (!pack_item(packer, &list->items[i], options->modified_s, &header, err))
+		if (!pack_item(options, &list->items[i], &header, err))
 			return false;
-	return packer_add(packer, zeros, sizeof(zeros), err);
+	return packer_add(options->packer, zeros, sizeof(zeros), err);
+}
+
+/* What the cache notes of a layer in which nothing was found. */
+static struct digest note_of(const struct layer_options *options, const struct digest *diff_id)
+{
+	unsigned char both[2 * DIGEST_SIZE];
+
+	memcpy(both, options->fence_identity.bytes, DIGEST_SIZE);
+	memcpy(both + DIGEST_SIZE, diff_id->bytes, DIGEST_SIZE);
+	return digest_of(both, sizeof(both));
+}
+
+/* A layer from the cache was made when other secrets were looked for, or none: what it was made of is
+ * read again, but not packed. */
+static bool search_again(const struct listing *list, const struct layer_options *options,
+	const struct digest *diff_id, struct error *err)
+{
+	struct digest note = note_of(options, diff_id);
+	size_t before = leak_fence_count(options->fence);
+
+	if (layer_cache_has_note(options->cache, &note))
+		return true;
+	log_trace("image", "layer of the cache is searched for secrets");
+	for (size_t i = 0; i < list->count; i++) {
+		const struct tree_entry *entry = list->items[i].entry;
+
+		if (entry && entry->kind == ENTRY_FILE &&
+			!pass_content(NULL, options->fence, entry, err))
+			return false;
+	}
+	if (leak_fence_count(options->fence) == before)
+		layer_cache_put_note(options->cache, &note);
+	return true;
+}
+
+static void note_clean(bool clean, const struct layer_options *options,
+	const struct digest *diff_id)
+{
+	if (!clean || !options->fence || !options->cache)
+		return;
+	struct digest note = note_of(options, diff_id);
+	layer_cache_put_note(options->cache, &note);
 }
 
 static bool make(const struct listing *list, const struct layer_options *options,
@@ -246,13 +315,19 @@ static bool make(const struct listing *list, const struct layer_options *options
 
 	if (!layout_blob_create(layout, &blob, err))
 		return false;
+	size_t before = options->fence ? leak_fence_count(options->fence) : 0;
+
 	packer_begin(packer, blob.fd, layout->path);
-	if (!pack_all(list, options, packer, err))
+	if (!pack_all(list, options, err))
 		return false;
+	bool clean = !options->fence || leak_fence_count(options->fence) == before;
+	if (!clean && leak_fence_refuses(options->fence))
+		return true; /* the bytes go nowhere */
 	if (options->cache && packer_peek(packer, &diff_id)) {
 		key = key_of_content(&diff_id, options->compression);
 		if (layer_cache_take(options->cache, &key, layout, &layer->packed)) {
 			layer->reused = true;
+			note_clean(clean, options, &diff_id);
 			return true;
 		}
 	}
@@ -262,6 +337,7 @@ static bool make(const struct listing *list, const struct layer_options *options
 	if (options->cache) {
 		key = key_of_content(&layer->packed.diff_id, options->compression);
 		layer_cache_store(options->cache, &key, layout, &layer->packed);
+		note_clean(clean, options, &layer->packed.diff_id);
 	}
 	return true;
 }
@@ -282,11 +358,15 @@ bool layer_build(const struct tree *tree, const struct layer_part *part,
 		key = key_of_inputs(&list, options);
 		layer.reused = layer_cache_take(options->cache, &key, layout, &layer.packed);
 	}
+	if (layer.reused && options->fence &&
+		!search_again(&list, options, &layer.packed.diff_id, err))
+		return error_while(err, "searching the layer \"%s\" for secrets",
+			layer_kind_name(part->kind));
 	if (!layer.reused) {
 		if (!make(&list, options, layout, &layer, err))
 			return error_while(err, "packing the layer \"%s\"",
 				layer_kind_name(part->kind));
-		if (by_files)
+		if (by_files && layer.packed.size_bytes > 0)
 			layer_cache_store(options->cache, &key, layout, &layer.packed);
 	}
 	*out_layer = layer;

@@ -12,6 +12,7 @@
 #include "builders/image/layer_cache.h"
 #include "builders/image/layer_plan.h"
 #include "builders/image/layout.h"
+#include "builders/image/leak_fence.h"
 #include "builders/image/packer.h"
 
 struct layer {
@@ -30,9 +31,12 @@ struct layer_options {
 	struct packer *packer;     /* of that compression */
 	int64_t modified_s;        /* of every entry */
 	struct layer_cache *cache; /* NULL: none */
+	struct leak_fence *fence;  /* sees every file that it did not see before; NULL: none */
+	struct digest fence_identity;
 };
 
-/* Packs the entries of one part. ERROR_CONFLICT when a file changed since it was added to the tree. */
+/* Packs the entries of one part. When the fence finds a secret, no layer is written and its digest is
+ * zero; the rest is still looked at. ERROR_CONFLICT when a file changed since it was added to the tree. */
 bool layer_build(const struct tree *tree, const struct layer_part *part,
 	const struct layer_options *options, const struct layout *layout, struct layer *out_layer,
 	struct error *err) must_use;

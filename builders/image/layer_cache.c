@@ -168,6 +168,53 @@ static bool store(const struct layer_cache *cache, const struct digest *key,
 	return file_write(record, buf_str(&text), 0600, false, err);
 }
 
+bool layer_cache_has_note(const struct layer_cache *cache, const struct digest *note)
+{
+	scoped(text_free) char *path = path_of(cache, "notes", note);
+
+	return utimensat(AT_FDCWD, path, NULL, 0) == 0; /* used now */
+}
+
+static bool put_note(const struct layer_cache *cache, const struct digest *note, struct error *err)
+{
+	scoped(text_free) char *path = path_of(cache, "notes", note);
+	scoped(text_free) char *notes = memory_format("%s/notes", cache->folder);
+
+	if (!folder_make(notes, 0700, err))
+		return false;
+	prune(cache, "notes", 8 * BLOB_LIMIT);
+	return file_write(path, (struct str){0}, 0600, false, err);
+}
+
+void layer_cache_put_note(const struct layer_cache *cache, const struct digest *note)
+{
+	struct error err = {0};
+
+	if (put_note(cache, note, &err))
+		return;
+	log_trace("image", "not noted: %s", err.message);
+	error_ignore(&err, "the cache is optional");
+}
+
+bool layer_cache_secret(const struct layer_cache *cache, struct digest *out_secret)
+{
+	scoped(text_free) char *path = memory_format("%s/secret", cache->folder);
+	scoped(buf_free) struct buf text = {0};
+	struct error err = {0};
+
+	if (file_read(path, DIGEST_SIZE, &text, &err) && text.size == DIGEST_SIZE) {
+		memcpy(out_secret->bytes, text.data, DIGEST_SIZE);
+		return true;
+	}
+	error_ignore(&err, "made now");
+	random_bytes(out_secret->bytes, DIGEST_SIZE);
+	struct str bytes = {(const char *)out_secret->bytes, DIGEST_SIZE};
+	if (folder_make(cache->folder, 0700, &err) && file_write(path, bytes, 0600, false, &err))
+		return true;
+	error_ignore(&err, "the cache is optional");
+	return false;
+}
+
 void layer_cache_store(const struct layer_cache *cache, const struct digest *key,
 	const struct layout *layout, const struct packed *packed)
 {

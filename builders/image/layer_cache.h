@@ -3,6 +3,7 @@
  *
  *     <folder>/blobs/<hex>   compressed layers
  *     <folder>/keys/<hex>    which layer a key stands for
+ *     <folder>/notes/<hex>   something that is known of a layer: that no secret was found in it
  *
  * A key is a digest of either what the files looked like (device, inode, size, times of content and
  * of change) or of the layer's uncompressed content; both with the compressor's version. The first
@@ -32,6 +33,12 @@ void layer_cache_free(struct layer_cache *cache);
 /* Finds the layer of a key and makes its blob appear in the layout. False: not there. */
 bool layer_cache_take(const struct layer_cache *cache, const struct digest *key,
 	const struct layout *layout, struct packed *out_packed);
+
+/* Was this noted? */
+bool layer_cache_has_note(const struct layer_cache *cache, const struct digest *note);
+void layer_cache_put_note(const struct layer_cache *cache, const struct digest *note);
+/* 32 random bytes that only this cache knows, so that notes tell nothing to others. */
+bool layer_cache_secret(const struct layer_cache *cache, struct digest *out_secret);
 
 /* Remembers a layer whose blob is in the layout. */
 void layer_cache_store(const struct layer_cache *cache, const struct digest *key,

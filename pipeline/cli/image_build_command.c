@@ -3,10 +3,12 @@
 #include "builders/image/image.h"
 #include "pipeline/cli/cancel.h"
 #include "pipeline/cli/command.h"
+#include "pipeline/cli/run_secrets.h"
 
 static struct {
 	const char *binary, *user, *compression, *platform, *output;
-	struct strings files, args, env, labels;
+	const char *secrets_file;
+	struct strings files, args, env, labels, allowed;
 	int64_t port;
 	bool explain, no_cache;
 } given;
@@ -25,6 +27,10 @@ static const struct option_row rows[] = {
 		"zstd|gzip|none"},
 	{"output", OPTION_TEXT, &given.output, "LAYOUT[:TAG]", "OCI layout to write (tag latest)",
 		NULL},
+	{"secrets-file", OPTION_TEXT, &given.secrets_file, "FILE",
+		"secrets of the build, which must not be in the image", NULL},
+	{"allow-secret", OPTION_LIST, &given.allowed, "PATH=REASON",
+		"a secret that must be in the image, and why", NULL},
 	{"explain", OPTION_SWITCH, &given.explain, NULL, "list every file and why it is there",
 		NULL},
 	{"no-cache", OPTION_SWITCH, &given.no_cache, NULL, "make every layer anew", NULL},
@@ -88,6 +94,7 @@ static bool check_given(const struct command_context *context, struct image_opti
 		.args = &given.args,
 		.env = &given.env,
 		.labels = &given.labels,
+		.allowed_secrets = &given.allowed,
 		.user = given.user,
 		.port = given.port,
 		.platform = given.platform,
@@ -100,11 +107,14 @@ static bool run(struct command_context *context, struct error *err)
 {
 	scoped(image_free) struct image image = {0};
 	scoped(text_free) char *cache = path_join(context->state, "layers");
+	scoped(strings_free) struct strings secrets = {0};
 	struct image_options build;
 
 	cancel_at_once(context->json);
-	if (!check_given(context, &build, err))
+	if (!check_given(context, &build, err) ||
+		!run_secrets_collect(given.secrets_file, &secrets, err))
 		return false;
+	build.secrets = &secrets;
 	build.cache_folder = given.no_cache ? NULL : cache;
 	if (!image_build(&build, &image, err))
 		return false;

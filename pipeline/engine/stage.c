@@ -149,6 +149,7 @@ static bool image_command(struct run *run, struct run_service *service, struct s
 		add_flag(argv, "--arg", image->args.items[i]);
 	add_pairs(argv, "--env", &image->env);
 	add_pairs(argv, "--label", &image->labels);
+	add_pairs(argv, "--allow-secret", &image->allow_secrets);
 	if (image->port) {
 		strings_add(argv, "--port");
 		strings_printf(argv, "%lld", (long long)image->port);

@@ -120,6 +120,8 @@ static void add_image(struct key *key, const struct project_image *image)
 	write_texts(&w, "args", &image->args);
 	write_pairs(&w, "env", &image->env);
 	write_pairs(&w, "labels", &image->labels);
+	if (image->allow_secrets.count > 0)
+		write_pairs(&w, "allow_secrets", &image->allow_secrets);
 	json_put_text(&w, "user", image->user);
 	json_put_text(&w, "compression", image->compression);
 	json_object_end(&w);

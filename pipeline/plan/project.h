@@ -40,6 +40,7 @@ struct project_image {
 	struct project_texts args;  /* of the program */
 	struct project_pairs env;   /* baked into the image */
 	struct project_pairs labels;
+	struct project_pairs allow_secrets; /* name: where in the image; value: why */
 	const char *user;        /* numeric "UID" or "UID:GID"; NULL: the image builder's default */
 	const char *compression; /* "zstd", "gzip", "none"; NULL: the default */
 };

@@ -19,6 +19,8 @@ static const struct shape_row image_rows[] = {
 	{"args", SHAPE_TEXTS, AT(project_image, args), "arguments of the program"},
 	{"env", SHAPE_PAIRS, AT(project_image, env), "environment baked into the image"},
 	{"labels", SHAPE_PAIRS, AT(project_image, labels), "labels of the image"},
+	{"allow_secrets", SHAPE_PAIRS, AT(project_image, allow_secrets),
+		"files that look like secrets and may be in the image, and why"},
 	{"user", SHAPE_TEXT, AT(project_image, user), "numeric user the program runs as"},
 	{"compression", SHAPE_CHOICE, AT(project_image, compression), "of the layers",
 		.choices = "zstd|gzip|none"},
