@@ -172,7 +172,8 @@ static bool add_file(struct builder *b, const char *text, struct error *err)
 	if (!parse_file(text, &source, &path, err))
 		return false;
 	bool is_elf = !file_is_folder(source) && file_is_elf(source);
-	if (is_elf && !closure_add(b->closure, source, path, err))
+	if (is_elf ? !closure_add(b->closure, source, path, err)
+		   : file_is_folder(source) && !closure_add_folder(b->closure, source, path, err))
 		return error_while(err, "adding the file \"%s\"", text);
 	if (!tree_add_all(&b->image->tree, path, source,
 		    is_elf ? LAYER_PROGRAM : LAYER_CONFIGURATION, "it was named by --file", err))
@@ -258,13 +259,19 @@ static bool collect(struct builder *b, struct error *err)
 {
 	const struct strings *files = b->options->files;
 
-	b->closure = closure_new(&(struct closure_options){.architecture = b->image->architecture},
+	b->closure = closure_new(&(struct closure_options){.architecture = b->image->architecture,
+					 .with = b->options->with,
+					 .hwcaps = b->options->hwcaps,
+					 .env = b->options->env,
+					 .allow_static_glibc = b->options->allow_static_glibc},
 		&b->image->tree, &b->image->warnings);
 	if (!add_program(b, err))
 		return false;
 	for (size_t i = 0; files && i < files->count; i++)
 		if (!add_file(b, files->items[i], err))
 			return false;
+	if (!closure_finish(b->closure, err))
+		return false;
 	collect_env(b);
 	return add_fixed(b, err) && add_packages(b, err);
 }

@@ -23,8 +23,11 @@ struct image_options {
 	const struct strings *args;   /* arguments the program gets when the runtime names none */
 	const struct strings *env;    /* "NAME=value" */
 	const struct strings *labels; /* "key=value" */
+	const struct strings *with;   /* what is opened at run time: companions.h */
+	const struct strings *hwcaps; /* "x86-64-v3": libraries for newer processors besides */
 	const char *user;             /* NULL: "65532"; numbers, "UID" or "UID:GID" */
 	int64_t port;                 /* 0: none */
+	bool allow_static_glibc;      /* also programs that need their very glibc at run time */
 	enum compression compression;
 	const char *platform;                  /* "linux/arm64"; NULL: this machine's */
 	const char *output;                    /* "FOLDER:TAG", tag "latest" when missing */

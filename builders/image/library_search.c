@@ -11,32 +11,36 @@
 
 enum { CACHE_LIMIT = 64 << 20 };
 
-struct multiarch_row {
-	const char *architecture, *name;
+struct architecture_row {
+	const char *architecture;
+	const char *multiarch; /* the folder's name on Debian */
+	const char *platform;  /* what $PLATFORM stands for on the oldest processor */
 };
 
-static const struct multiarch_row multiarch_names[] = {
-	{"amd64", "x86_64-linux-gnu"},
-	{"arm64", "aarch64-linux-gnu"},
-	{"386", "i386-linux-gnu"},
-	{"arm", "arm-linux-gnueabihf"},
-	{"riscv64", "riscv64-linux-gnu"},
-	{"ppc64le", "powerpc64le-linux-gnu"},
-	{"s390x", "s390x-linux-gnu"},
-	{"loong64", "loongarch64-linux-gnu"},
+static const struct architecture_row architectures[] = {
+	{"amd64", "x86_64-linux-gnu", "x86_64"},
+	{"arm64", "aarch64-linux-gnu", "aarch64"},
+	{"386", "i386-linux-gnu", "i686"},
+	{"arm", "arm-linux-gnueabihf", "v7l"},
+	{"riscv64", "riscv64-linux-gnu", ""},
+	{"ppc64le", "powerpc64le-linux-gnu", "power8"},
+	{"s390x", "s390x-linux-gnu", "z13"},
+	{"loong64", "loongarch64-linux-gnu", "loongarch64"},
 };
 
-static const char *multiarch_of(const char *architecture)
+static const struct architecture_row *row_of(const char *architecture)
 {
-	for (size_t i = 0; i < countof(multiarch_names); i++)
-		if (text_equal(multiarch_names[i].architecture, architecture))
-			return multiarch_names[i].name;
-	return "unknown-linux-gnu";
+	static const struct architecture_row unknown = {"", "unknown-linux-gnu", ""};
+
+	for (size_t i = 0; i < countof(architectures); i++)
+		if (text_equal(architectures[i].architecture, architecture))
+			return &architectures[i];
+	return &unknown;
 }
 
 void library_places_default(struct library_places *places)
 {
-	const char *multiarch = multiarch_of(places->architecture);
+	const char *multiarch = row_of(places->architecture)->multiarch;
 
 	strings_printf(&places->folders, "/lib/%s", multiarch);
 	strings_printf(&places->folders, "/usr/lib/%s", multiarch);
@@ -44,11 +48,41 @@ void library_places_default(struct library_places *places)
 	strings_add(&places->folders, "/usr/lib64");
 	strings_add(&places->folders, "/lib");
 	strings_add(&places->folders, "/usr/lib");
+	places->lib = memory_format("lib/%s", multiarch);
+}
+
+bool library_places_open(struct library_places *places, const char *path,
+	const struct elf_file **out_file, struct error *err)
+{
+	struct elf_file file = {0};
+
+	for (size_t i = 0; i < places->opened_count; i++)
+		if (text_equal(places->opened[i].path, path)) {
+			*out_file = places->opened[i].file;
+			return true;
+		}
+	if (!elf_file_open(path, &file, err))
+		return false;
+	places->opened = memory_resize(places->opened,
+		(places->opened_count + 1) * sizeof(places->opened[0]));
+	struct opened_file *opened = &places->opened[places->opened_count++];
+	opened->path = memory_copy_text(path);
+	opened->file = memory_new(sizeof(file));
+	*opened->file = file;
+	*out_file = opened->file;
+	return true;
 }
 
 void library_places_free(struct library_places *places)
 {
+	for (size_t i = 0; i < places->opened_count; i++) {
+		free(places->opened[i].path);
+		elf_file_close(places->opened[i].file);
+		free(places->opened[i].file);
+	}
+	free(places->opened);
 	strings_free(&places->folders);
+	text_free(&places->lib);
 	buf_free(&places->cache);
 }
 
@@ -58,7 +92,6 @@ void library_search_free(struct library_search *search)
 	strings_free(&search->other);
 	text_free(&search->path);
 	text_free(&search->image_path);
-	elf_file_close(&search->file);
 }
 
 /* Is there a library of the right kind at path? As the loader does, one for another machine is
@@ -66,19 +99,20 @@ void library_search_free(struct library_search *search)
 bool library_search_file(struct library_search *search, const char *path)
 {
 	struct error ignored = {0};
+	const struct elf_file *file;
 
 	if (access(path, F_OK) != 0)
 		return false;
-	if (!elf_file_open(path, &search->file, &ignored)) {
+	if (!library_places_open(search->places, path, &file, &ignored)) {
 		strings_printf(&search->other, "%s (%s)", path, ignored.message);
 		error_ignore(&ignored, "the loader looks on as well, when it can");
 		return false;
 	}
-	if (!text_equal(elf_architecture(&search->file.elf), search->places->architecture)) {
+	if (!text_equal(elf_architecture(&file->elf), search->places->architecture)) {
 		strings_printf(&search->other, "%s (made for another machine)", path);
-		elf_file_close(&search->file);
 		return false;
 	}
+	search->file = file;
 	search->path = memory_copy_text(path);
 	return true;
 }
@@ -121,18 +155,15 @@ static bool expand_token(struct str *piece, const char *token, const char *value
 /* One folder of a RPATH or RUNPATH with its tokens filled in. */
 static char *expand(const struct library_places *places, struct str piece, const char *origin)
 {
-	scoped(text_free) char *lib = memory_format("lib/%s", multiarch_of(places->architecture));
+	const char *platform = row_of(places->architecture)->platform;
 	struct buf out = {0};
 
 	while (piece.size > 0) {
 		if (piece.data[0] == '$' &&
 			(expand_token(&piece, "ORIGIN", origin, &out) ||
-				expand_token(&piece, "LIB", lib, &out) ||
-				expand_token(&piece, "PLATFORM",
-					text_equal(places->architecture, "amd64")
-						? "x86_64"
-						: places->architecture,
-					&out)))
+				expand_token(&piece, "LIB", places->lib ? places->lib : "lib",
+					&out) ||
+				expand_token(&piece, "PLATFORM", platform, &out)))
 			continue;
 		buf_append_char(&out, piece.data[0]);
 		piece.data++;
@@ -142,19 +173,25 @@ static char *expand(const struct library_places *places, struct str piece, const
 }
 
 /* A library found through a path of the machine that built it works here, but the path is in the
- * program and in the image: another folder gives another digest. */
-static void warn_of_build_folder(struct library_search *search, struct str piece)
+ * program and in the image: another folder gives another digest. And $PLATFORM means "haswell" to some
+ * loaders on newer processors: which library is taken should not depend on the machine. */
+static void warn_of_folder(struct library_search *search, struct str piece)
 {
 	static const char *const lasting[] = {"/usr/", "/lib", "/opt/", "$", "/nix/store/"};
 	scoped(text_free) char *text = str_copy(piece);
 
+	if (strstr(text, "$PLATFORM") || strstr(text, "${PLATFORM}"))
+		strings_printf(search->places->warnings,
+			"%s finds %.*s through $PLATFORM, which newer processors may give another "
+			"meaning: the image has the folder for %s only",
+			search->asker->name, str_args(search->name),
+			row_of(search->places->architecture)->platform);
 	for (size_t i = 0; i < countof(lasting); i++)
 		if (text_starts_with(text, lasting[i]))
 			return;
 	strings_printf(search->places->warnings,
 		"%s finds %.*s through the absolute path \"%s\", which the image then has too; "
-		"link "
-		"with -Wl,-rpath,'$ORIGIN' so that the folder of the build does not matter",
+		"link with -Wl,-rpath,'$ORIGIN' so that the folder of the build does not matter",
 		search->asker->name, str_args(search->name), text);
 }
 
@@ -171,7 +208,7 @@ static bool try_path_list(struct library_search *search, const struct library *o
 		scoped(text_free) char *clean_host = path_normalise(host);
 		scoped(text_free) char *clean_image = path_normalise(image);
 		if (try_folder(search, clean_host, clean_image)) {
-			warn_of_build_folder(search, piece);
+			warn_of_folder(search, piece);
 			return true;
 		}
 	}
@@ -203,23 +240,27 @@ static void read_cache(struct library_places *places)
 
 static bool try_rpaths(struct library_search *search)
 {
-	for (const struct library *l = search->asker; l; l = l->asker)
-		if (l->file.elf.runpath.size == 0 && l->file.elf.rpath.size > 0 &&
-			try_path_list(search, l, l->file.elf.rpath))
+	for (const struct library *l = search->asker; l; l = l->asker ? l->asker : l->opener) {
+		const struct elf *elf = &l->file->elf;
+		if (elf->runpath.size == 0 && elf->rpath.size > 0 &&
+			try_path_list(search, l, elf->rpath))
 			return true;
+	}
 	return false;
 }
 
 bool library_search_run(struct library_search *search)
 {
 	struct library_places *places = search->places;
-	const struct elf *elf = &search->asker->file.elf;
+	const struct elf *elf = &search->asker->file->elf;
 
 	if (elf->runpath.size == 0 ? try_rpaths(search)
 				   : try_path_list(search, search->asker, elf->runpath))
 		return true;
-	if (elf->no_default_folders)
+	if (elf->no_default_folders) {
+		strings_add(&search->tried, "no default folder, as DF_1_NODEFLIB says");
 		return false;
+	}
 	if (places->cache_path) {
 		if (!places->cache_read)
 			read_cache(places);
@@ -231,56 +272,4 @@ bool library_search_run(struct library_search *search)
 		if (try_folder(search, places->folders.items[i], places->folders.items[i]))
 			return true;
 	return false;
-}
-
-char *library_guess_package(struct str soname)
-{
-	/* Debian policy 8.1: the package is named after the SONAME, with a hyphen where digits meet;
-	 * those below kept older names. */
-	static const char *const odd[][2] = {{"libz.so.1", "zlib1g"},
-		{"libstdc++.so.6", "libstdc++6"}, {"libgcc_s.so.1", "libgcc-s1"},
-		{"libcrypto.so.3", "libssl3"}, {"libyaml-0.so.2", "libyaml-0-2"},
-		{"libc.so.6", "libc6"}, {"libm.so.6", "libc6"}};
-
-	for (size_t i = 0; i < countof(odd); i++)
-		if (str_equal_text(soname, odd[i][0]))
-			return memory_copy_text(odd[i][1]);
-
-	const char *mark = soname.size ? memmem(soname.data, soname.size, ".so", 3) : NULL;
-	if (!mark || !str_starts_with(soname, "lib"))
-		return NULL;
-	struct buf out = {0};
-	size_t stem = (size_t)(mark - soname.data);
-	for (size_t i = 0; i < stem; i++)
-		buf_append_char(&out, (char)tolower((unsigned char)soname.data[i]));
-	if (soname.size > stem + 4) {
-		if (isdigit((unsigned char)soname.data[stem - 1]))
-			buf_append_char(&out, '-');
-		buf_append(&out, mark + 4, soname.size - stem - 4);
-	}
-	return buf_take(&out);
-}
-
-bool library_search_refuse(const struct library_search *search, struct error *err)
-{
-	scoped(buf_free) struct buf where = {0};
-	scoped(text_free) char *package = library_guess_package(search->name);
-
-	for (size_t i = 0; i < search->tried.count; i++)
-		buf_printf(&where, "%s%s", i ? ", " : "", search->tried.items[i]);
-	for (size_t i = 0; i < search->other.count; i++)
-		buf_printf(&where, "; not taken: %s", search->other.items[i]);
-	error_raise(err, ERROR_NOT_FOUND,
-		"the library %.*s, needed by %s, was not found; searched %s",
-		str_args(search->name), search->asker->name, buf_text(&where));
-	for (const struct library *o = search->asker; o->asker; o = o->asker)
-		error_while(err, "adding %s, needed by %s", o->name, o->asker->name);
-	if (package)
-		return error_next(err,
-			"on Debian it is probably in the package %s; one you built yourself is "
-			"found "
-			"when the program is linked with -Wl,-rpath,'$ORIGIN'",
-			package);
-	return error_next(err,
-		"install it, or link the program with -Wl,-rpath,'$ORIGIN' when it lies beside it");
 }

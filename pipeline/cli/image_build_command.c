@@ -6,9 +6,9 @@
 #include "pipeline/cli/run_secrets.h"
 
 static struct {
-	const char *binary, *user, *compression, *platform, *output;
+	const char *binary, *user, *compression, *platform, *output, *allow;
 	const char *secrets_file;
-	struct strings files, args, env, labels, allowed;
+	struct strings files, args, env, labels, with, hwcaps, allowed;
 	int64_t port;
 	bool explain, no_cache;
 } given;
@@ -22,6 +22,14 @@ static const struct option_row rows[] = {
 	{"user", OPTION_TEXT, &given.user, "UID[:GID]", "run as (default 65532, nonroot)", NULL},
 	{"port", OPTION_INT, &given.port, "PORT", "TCP port the program listens on", NULL},
 	{"label", OPTION_LIST, &given.labels, "KEY=VALUE", "label", NULL},
+	{"with", OPTION_LIST, &given.with, "WHAT",
+		"also what programs open at run time: gconv, gconv-all, locale, openssl-modules, "
+		"suggested, tzdata",
+		NULL},
+	{"hwcaps", OPTION_LIST, &given.hwcaps, "LEVEL",
+		"also libraries for newer processors (x86-64-v3)", NULL},
+	{"allow", OPTION_CHOICE, &given.allow, "WHAT", "build what is refused otherwise",
+		"static-glibc"},
 	{"platform", OPTION_TEXT, &given.platform, "linux/ARCH", "default: this machine's", NULL},
 	{"compression", OPTION_CHOICE, &given.compression, "HOW", "of layers (default zstd)",
 		"zstd|gzip|none"},
@@ -95,6 +103,9 @@ static bool check_given(const struct command_context *context, struct image_opti
 		.env = &given.env,
 		.labels = &given.labels,
 		.allowed_secrets = &given.allowed,
+		.with = &given.with,
+		.hwcaps = &given.hwcaps,
+		.allow_static_glibc = given.allow != NULL,
 		.user = given.user,
 		.port = given.port,
 		.platform = given.platform,

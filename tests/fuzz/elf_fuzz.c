@@ -1,6 +1,7 @@
 #include "builders/image/dlopen_note.h"
 #include "builders/image/elf.h"
 #include "builders/image/loader_cache.h"
+#include "builders/image/loader_folders.h"
 
 #include <stdlib.h>
 
@@ -42,7 +43,8 @@ static void read_note(struct str text)
 	error_free(&err);
 }
 
-/* The bytes are a program or library, a dlopen note, and the loader's cache. */
+/* The bytes are a program or library, a dlopen note, a loader with its default folders,
+ * and the loader's cache. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct str bytes = {(const char *)data, size};
@@ -70,6 +72,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	error_free(&err);
 	if (size > 0 && data[0] == '[')
 		read_note(bytes);
+	struct strings folders = {0};
+	(void)loader_folders_read(bytes, &folders);
+	strings_free(&folders);
 	(void)loader_cache_find(bytes, str_of("libz.so.1"), look_on, &bytes);
 	return 0;
 }

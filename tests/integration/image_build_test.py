@@ -282,13 +282,16 @@ def programs_of_musl_bring_its_loader():
     return None
 
 
-def static_programs_that_look_up_names_are_warned_of():
+def static_programs_that_look_up_names_are_refused_unless_allowed():
     source = WORK / "static.c"
     source.write_text("#include <netdb.h>\nint main(void) { return gethostbyname(\"localhost\") == 0; }\n")
     if run("cc", "-static", "-w", "-o", WORK / "static", source, check=False).returncode != 0:
         return tap.skip("a static program that looks up names is warned of", "static libraries are not installed")
-    out = build(WORK / "static", f"{WORK}/static-image:1")
-    tap.check("a static program that looks up names is warned of", ["linked statically with glibc" in w for w in out["warnings"]], [True])
+    status, error = refusal(WORK / "static")
+    tap.check("a static program that looks up names is refused: exit 2", (status, error["kind"]), (2, "invalid"))
+    tap.check_contains("with advice", error["next"], "link it dynamically, or with musl; --allow static-glibc")
+    out = build(WORK / "static", f"{WORK}/static-image:1", "--allow", "static-glibc")
+    tap.check("when allowed it is warned of", ["linked statically with glibc" in w for w in out["warnings"]], [True])
     tap.check("its image has two layers", [layer["kind"] for layer in out["layers"]], ["base", "program"])
     return None
 
@@ -348,5 +351,5 @@ if not shutil.which("cc"):
 tap.run_tests(one_digest_for_two_folders_users_times_locales, skopeo_and_umoci_read_it, crun_runs_it,
               layers_are_archives_as_the_specification_wants, compressed_layers_satisfy_their_tools,
               documents_satisfy_the_schemas, ldd_finds_the_same_libraries, programs_run_in_nothing_but_their_image,
-              programs_of_musl_bring_its_loader, static_programs_that_look_up_names_are_warned_of,
+              programs_of_musl_bring_its_loader, static_programs_that_look_up_names_are_refused_unless_allowed,
               bad_input_is_refused_with_advice, a_full_disk_leaves_the_old_image)

@@ -1,77 +1,10 @@
 #include "tests/test.h"
 
-#include "base/file.h"
-#include "base/memory.h"
-#include "base/path.h"
-#include "builders/image/closure.h"
-#include "builders/image/library_search.h"
 #include "builders/image/loader_cache.h"
-#include "tests/unit/builders/image/elf_maker.h"
+#include "builders/image/loader_folders.h"
+#include "tests/unit/builders/image/closure_place.h"
 
 #include <unistd.h>
-
-/* A folder of our own with libraries in it, and a closure that looks nowhere else. */
-struct place {
-	char *root; /* owned */
-	char *lib;  /* owned: the only default folder */
-	const char *folders[2];
-	struct tree tree;
-	struct strings warnings;
-	struct closure *closure;
-};
-
-static bool open_place(struct place *place)
-{
-	struct error err = {0};
-
-	if (!folder_make_temporary(NULL, "closure-", &place->root, &err))
-		return false;
-	place->lib = path_join(place->root, "usr/lib");
-	place->folders[0] = place->lib;
-	bool ok = folder_make(place->lib, 0755, &err);
-	error_free(&err);
-	place->closure = closure_new(&(struct closure_options){.architecture = "amd64",
-					     .loader_cache = "/nonexistent/ld.so.cache",
-					     .folders = place->folders,
-					     .certificates = "/nonexistent/ca.crt"},
-		&place->tree, &place->warnings);
-	return ok;
-}
-
-static void close_place(struct place *place)
-{
-	struct error err = {0};
-
-	closure_free(&place->closure);
-	tree_free(&place->tree);
-	strings_free(&place->warnings);
-	if (place->root && !folder_remove(place->root, &err))
-		error_free(&err);
-	text_free(&place->root);
-	text_free(&place->lib);
-}
-
-/* Writes an ELF file below the place's root and gives its path, owned. */
-static char *put(struct place *place, const char *name, const struct elf_recipe *recipe)
-{
-	scoped(buf_free) struct buf file = {0};
-	char *path = path_join(place->root, name);
-	scoped(text_free) char *folder = path_parent(path);
-	struct error err = {0};
-
-	elf_make(recipe, &file);
-	if (!folder_make(folder, 0755, &err) ||
-		!file_write(path, buf_str(&file), 0755, false, &err))
-		error_free(&err);
-	return path;
-}
-
-static bool holds(const struct place *place, const char *folder, const char *name)
-{
-	scoped(text_free) char *path = memory_format("%s/%s", folder, name);
-
-	return tree_find(&place->tree, path + (path[0] == '/')) != NULL;
-}
 
 TEST(libraries_come_along_breadth_first_and_once)
 {
@@ -225,8 +158,9 @@ TEST(libc_brings_libgcc_and_tls_brings_certificates_or_a_warning)
 	struct error err = {0};
 
 	REQUIRE(open_place(&place));
-	scoped(text_free) char *libc =
-		put(&place, "usr/lib/libc.so.6", &(struct elf_recipe){.soname = "libc.so.6"});
+	scoped(text_free) char *libc = put(&place, "usr/lib/libc.so.6",
+		&(struct elf_recipe){.soname = "libc.so.6",
+			.versions = {"libc.so.6", "GLIBC_2.34"}});
 	scoped(text_free) char *gcc = put(&place, "usr/lib/libgcc_s.so.1",
 		&(struct elf_recipe){.soname = "libgcc_s.so.1"});
 	scoped(text_free) char *tls =
@@ -234,10 +168,206 @@ TEST(libc_brings_libgcc_and_tls_brings_certificates_or_a_warning)
 	scoped(text_free) char *program = put(&place, "build/rooms",
 		&(struct elf_recipe){.needed = {"libssl.so.3", "libc.so.6"}});
 	REQUIRE_OK(closure_add(place.closure, program, "/app/rooms", &err));
+	REQUIRE_OK(closure_finish(place.closure, &err));
 	CHECK(holds(&place, place.lib, "libgcc_s.so.1"));
 	CHECK(closure_has(place.closure, "libssl.so"));
 	REQUIRE(place.warnings.count == 1);
 	CHECK_CONTAINS(place.warnings.items[0], "ca-certificates");
+}
+
+TEST(each_program_finds_its_libraries_for_itself)
+{
+	scoped(close_place) struct place place = {0};
+	struct error err = {0};
+
+	REQUIRE(open_place(&place));
+	scoped(text_free) char *one = put(&place, "one/libx.so", &(struct elf_recipe){0});
+	scoped(text_free) char *other = put(&place, "other/libx.so", &(struct elf_recipe){0});
+	scoped(text_free) char *first = put(&place, "one/first",
+		&(struct elf_recipe){.type = ET_EXEC, .needed = {"libx.so"}, .runpath = "$ORIGIN"});
+	scoped(text_free) char *second = put(&place, "other/second",
+		&(struct elf_recipe){.interpreter = "/nonexistent/ld.so",
+			.needed = {"libx.so"},
+			.runpath = "$ORIGIN"});
+	scoped(text_free) char *loader = put(&place, "ld.so", &(struct elf_recipe){0});
+	scoped(text_free) char *third = put(&place, "other/third",
+		&(struct elf_recipe){.interpreter = loader,
+			.needed = {"libx.so"},
+			.runpath = "$ORIGIN"});
+	REQUIRE_OK(closure_add(place.closure, first, "/one/first", &err));
+	/* A program that fails leaves nothing behind. */
+	CHECK_FAILS(closure_add(place.closure, second, "/other/second", &err), ERROR_NOT_FOUND);
+	CHECK(tree_find(&place.tree, "other/libx.so") == NULL);
+	REQUIRE_OK(closure_add(place.closure, third, "/other/third", &err));
+	CHECK(tree_find(&place.tree, "one/libx.so") != NULL);
+	CHECK(tree_find(&place.tree, "other/libx.so") != NULL);
+}
+
+TEST(a_plug_in_finds_what_the_program_has_loaded)
+{
+	scoped(close_place) struct place place = {0};
+	struct error err = {0};
+
+	REQUIRE(open_place(&place));
+	scoped(text_free) char *library = put(&place, "opt/libx.so", &(struct elf_recipe){0});
+	scoped(text_free) char *opt = path_join(place.root, "opt");
+	scoped(text_free) char *program = put(&place, "build/rooms",
+		&(struct elf_recipe){.needed = {"libx.so"}, .runpath = opt});
+	scoped(text_free) char *plug_in =
+		put(&place, "build/plug.so", &(struct elf_recipe){.needed = {"libx.so"}});
+	REQUIRE_OK(closure_add(place.closure, program, "/app/rooms", &err));
+	CHECK_OK(closure_add(place.closure, plug_in, "/app/plug.so", &err));
+	CHECK_INT(place.tree.count, 1);
+}
+
+TEST(a_folders_programs_and_plug_ins_bring_their_libraries)
+{
+	scoped(close_place) struct place place = {0};
+	struct error err = {0};
+
+	REQUIRE(open_place(&place));
+	scoped(text_free) char *library = put(&place, "usr/lib/libx.so", &(struct elf_recipe){0});
+	scoped(text_free) char *program =
+		put(&place, "build/rooms", &(struct elf_recipe){.type = ET_EXEC});
+	scoped(text_free) char *good =
+		put(&place, "plugs/deep/good.so.1", &(struct elf_recipe){.needed = {"libx.so"}});
+	scoped(text_free) char *bad =
+		put(&place, "plugs/bad.so", &(struct elf_recipe){.needed = {"libgone.so"}});
+	scoped(text_free) char *foreign =
+		put(&place, "plugs/foreign.so", &(struct elf_recipe){.machine = EM_AARCH64});
+	scoped(text_free) char *plugs = path_join(place.root, "plugs");
+	scoped(text_free) char *text = path_join(plugs, "notes.so");
+	REQUIRE_OK(file_write(text, str_of("no ELF file"), 0644, false, &err));
+	REQUIRE_OK(closure_add(place.closure, program, "/app/rooms", &err));
+	REQUIRE_OK(closure_add_folder(place.closure, plugs, "/plugs", &err));
+	CHECK(holds(&place, place.lib, "libx.so"));
+	CHECK_INT(place.warnings.count, 2);
+	CHECK(warns(&place, "/plugs/bad.so cannot be used in the image: the library libgone.so"));
+	CHECK(warns(&place, "/plugs/foreign.so cannot be used in the image"));
+}
+
+TEST(nodeflib_means_no_default_folder)
+{
+	scoped(close_place) struct place place = {0};
+	struct error err = {0};
+
+	REQUIRE(open_place(&place));
+	scoped(text_free) char *library = put(&place, "usr/lib/liba.so", &(struct elf_recipe){0});
+	scoped(text_free) char *program = put(&place, "build/rooms",
+		&(struct elf_recipe){.needed = {"liba.so"}, .flags_1 = DF_1_NODEFLIB});
+	CHECK(!closure_add(place.closure, program, "/app/rooms", &err));
+	CHECK_CONTAINS(err.message, "DF_1_NODEFLIB");
+	CHECK_CONTAINS(err.next, "-z nodefaultlib");
+	error_free(&err);
+	scoped(text_free) char *with_path = put(&place, "build/with-path",
+		&(struct elf_recipe){.needed = {"liba.so"},
+			.runpath = place.lib,
+			.flags_1 = DF_1_NODEFLIB});
+	CHECK_OK(closure_add(place.closure, with_path, "/app/rooms", &err));
+}
+
+/* ld.so(8), "Dynamic string tokens"; without a loader that says otherwise $LIB is "lib". */
+TEST(lib_and_platform_are_expanded)
+{
+	scoped(close_place) struct place place = {0};
+	struct error err = {0};
+
+	REQUIRE(open_place(&place));
+	scoped(text_free) char *one = put(&place, "opt/lib/liba.so", &(struct elf_recipe){0});
+	scoped(text_free) char *other = put(&place, "opt/x86_64/libb.so", &(struct elf_recipe){0});
+	scoped(text_free) char *program = put(&place, "opt/bin/rooms",
+		&(struct elf_recipe){.needed = {"liba.so", "libb.so"},
+			.runpath = "$ORIGIN/../$LIB:${ORIGIN}/../${PLATFORM}"});
+	REQUIRE_OK(closure_add(place.closure, program, "/opt/bin/rooms", &err));
+	CHECK(tree_find(&place.tree, "opt/lib/liba.so") != NULL);
+	CHECK(tree_find(&place.tree, "opt/x86_64/libb.so") != NULL);
+	CHECK(warns(&place, "through $PLATFORM"));
+}
+
+/* What Debian's, Fedora's and NixOS' loaders hold (their --list-diagnostics, path.system_dirs). */
+TEST(the_loader_itself_tells_its_default_folders)
+{
+	static const char debian[] = "x\0/etc\0/usr\0~/lib/x86_64-linux-gnu/\0"
+				     "/usr/lib/x86_64-linux-gnu/\0/lib/\0/usr/lib/\0/var/tmp";
+	static const char fedora[] = "\0/usr/lib\0/usr/lib/\0\1/lib64/\0/usr/lib64/\0:;";
+	static const char none[] = "\0/usr/lib/\0/usr/libexec\0";
+	scoped(strings_free) struct strings one = {0}, other = {0}, nothing = {0};
+
+	CHECK(loader_folders_read(str_literal(debian), &one));
+	REQUIRE(one.count == 4);
+	CHECK_TEXT(one.items[0], "/lib/x86_64-linux-gnu");
+	CHECK_TEXT(one.items[3], "/usr/lib");
+	CHECK(loader_folders_read(str_literal(fedora), &other));
+	REQUIRE(other.count == 2);
+	CHECK_TEXT(other.items[1], "/usr/lib64");
+	CHECK(!loader_folders_read(str_literal(none), &nothing));
+	CHECK_INT(nothing.count, 0);
+}
+
+TEST(programs_of_32_bits_get_libraries_of_32_bits)
+{
+	scoped(close_place) struct place place = {0};
+	struct error err = {0};
+
+	REQUIRE(open_place_with(&place, &(struct closure_options){.architecture = "386"}));
+	scoped(text_free) char *wide = put(&place, "opt/liba.so", &(struct elf_recipe){0});
+	scoped(text_free) char *narrow = put(&place, "usr/lib/liba.so",
+		&(struct elf_recipe){.is_32 = true, .machine = EM_386});
+	scoped(text_free) char *opt = path_join(place.root, "opt");
+	scoped(text_free) char *program = put(&place, "build/rooms",
+		&(struct elf_recipe){.is_32 = true,
+			.machine = EM_386,
+			.needed = {"liba.so"},
+			.runpath = opt});
+	REQUIRE_OK(closure_add(place.closure, program, "/app/rooms", &err));
+	CHECK(holds(&place, place.lib, "liba.so"));
+	CHECK(!holds(&place, opt, "liba.so"));
+}
+
+TEST(the_library_for_any_processor_is_taken_and_levels_by_request)
+{
+	static char v3[] = "x86-64-v3";
+	static char *levels[] = {v3, NULL};
+	const struct strings hwcaps = {levels, 1};
+
+	for (int requested = 0; requested < 2; requested++) {
+		scoped(close_place) struct place place = {0};
+		struct error err = {0};
+
+		REQUIRE(open_place_with(&place,
+			&(struct closure_options){.hwcaps = requested ? &hwcaps : NULL}));
+		scoped(text_free) char *base =
+			put(&place, "usr/lib/liba.so.1", &(struct elf_recipe){0});
+		scoped(text_free) char *fast =
+			put(&place, "usr/lib/glibc-hwcaps/x86-64-v3/liba.so.1",
+				&(struct elf_recipe){.needed = {"libfast.so"}});
+		scoped(text_free) char *faster = put(&place,
+			"usr/lib/glibc-hwcaps/x86-64-v4/liba.so.1", &(struct elf_recipe){0});
+		scoped(text_free) char *more =
+			put(&place, "usr/lib/libfast.so", &(struct elf_recipe){0});
+		scoped(text_free) char *program =
+			put(&place, "build/rooms", &(struct elf_recipe){.needed = {"liba.so.1"}});
+		REQUIRE_OK(closure_add(place.closure, program, "/app/rooms", &err));
+		CHECK(holds(&place, place.lib, "liba.so.1"));
+		CHECK(holds(&place, place.lib, "glibc-hwcaps/x86-64-v3/liba.so.1") == requested);
+		CHECK(holds(&place, place.lib, "libfast.so") == requested);
+		CHECK(!holds(&place, place.lib, "glibc-hwcaps/x86-64-v4/liba.so.1"));
+	}
+}
+
+TEST(a_library_for_newer_processors_only_is_not_enough)
+{
+	scoped(close_place) struct place place = {0};
+	struct error err = {0};
+
+	REQUIRE(open_place(&place));
+	scoped(text_free) char *fast =
+		put(&place, "usr/lib/glibc-hwcaps/x86-64-v3/liba.so.1", &(struct elf_recipe){0});
+	scoped(text_free) char *program =
+		put(&place, "build/rooms", &(struct elf_recipe){.needed = {"liba.so.1"}});
+	CHECK(!closure_add(place.closure, program, "/app/rooms", &err));
+	CHECK_CONTAINS(err.message, "glibc-hwcaps/x86-64-v3/liba.so.1 (for newer processors only)");
+	error_free(&err);
 }
 
 TEST(packages_are_guessed_as_debian_names_them)
