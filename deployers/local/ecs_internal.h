@@ -60,6 +60,10 @@ bool ecs_includes(const struct json *input, const char *what); /* include: ["TAG
 /* The document as an answer shows it: without tags unless they were asked for. */
 struct json *ecs_public(const struct json *document, bool tags) must_use;
 
+/* ecs_service_check.c: the whole service as it would be; what is refused here was never begun. */
+bool service_is_possible(struct cloud *cloud, const struct json *service, struct refusal *refusal)
+	must_use;
+
 /* service_document.c: services as DescribeServices shows them */
 struct json *service_answer(struct ecs *ecs, const struct json *service, bool tags) must_use;
 struct json *revision_answer(const struct json *revision) must_use;

@@ -15,6 +15,8 @@
  * Everything it mounts lies in a mount namespace of its own, which goes when it ends: nothing is ever
  * left mounted. The lock on the lock file says that it lives, and by fcntl(F_GETLK) under which pid.
  */
+#include "deployers/local/monitor/output.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -32,12 +34,9 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
-	LINE_LIMIT = 16 * 1024, /* longer lines are cut into several, as container runtimes do */
-	READ_SIZE = 16 * 1024,
 	CGROUP2_MAGIC = 0x63677270, /* linux/magic.h */
 	TMPFS_MAGIC = 0x01021994,
 };
@@ -50,29 +49,14 @@ static struct {
 	long long log_limit, grace_ms, stop_signal, namespace_fd;
 } given = {.namespace_fd = -1, .stop_signal = SIGTERM, .grace_ms = 30000};
 
-/* One of the container's two outputs, with the line that is not complete yet. */
-struct output {
-	int fd;
-	char line[LINE_LIMIT];
-	size_t size;
-};
-
 static struct {
-	int signals, log;
-	long long logged;
+	int signals;
 	pid_t runtime, init;
 	int64_t started_ms, kill_at_ms; /* kill_at_ms: monotonic; 0: not stopping */
 	bool stop_wanted, kill_wanted;
+	struct stream log;
 	struct output outputs[2];
-} self = {.signals = -1, .log = -1, .outputs = {{.fd = -1}, {.fd = -1}}};
-
-static int64_t clock_ms(clockid_t id)
-{
-	struct timespec now;
-
-	clock_gettime(id, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+} self = {.signals = -1, .log = {.fd = -1}, .outputs = {{.fd = -1}, {.fd = -1}}};
 
 /* Replaces the status file in one step. The text is JSON. */
 __attribute__((format(printf, 1, 2))) static void status_write(const char *format, ...)
@@ -137,64 +121,6 @@ static size_t read_file(const char *path, char *out, size_t size)
 		close(fd);
 	out[got > 0 ? got : 0] = '\0';
 	return got > 0 ? (size_t)got : 0;
-}
-
-/* Line "<epoch ms> <text>\n" with backslashes doubled: see deployers/local/logs.h. */
-static void log_line(int64_t now_ms, const char *text, size_t size)
-{
-	static char line[2 * LINE_LIMIT + 32];
-	int at = snprintf(line, 32, "%lld ", (long long)now_ms);
-
-	for (size_t i = 0; i < size; i++) {
-		if (text[i] == '\\')
-			line[at++] = '\\';
-		line[at++] = text[i];
-	}
-	line[at++] = '\n';
-	if (given.log_limit && self.logged + at > given.log_limit)
-		return;
-	self.logged += at;
-	if (self.log >= 0 && write(self.log, line, (size_t)at) < 0)
-		errno = 0; /* a full disk loses lines, never the container */
-}
-
-static void output_feed(struct output *output, const char *bytes, size_t size)
-{
-	int64_t now_ms = clock_ms(CLOCK_REALTIME);
-
-	for (size_t i = 0; i < size; i++) {
-		if (bytes[i] != '\n' && output->size < LINE_LIMIT) {
-			output->line[output->size++] = bytes[i];
-			continue;
-		}
-		log_line(now_ms, output->line, output->size);
-		output->size = 0;
-		if (bytes[i] != '\n')
-			output->line[output->size++] = bytes[i];
-	}
-}
-
-/* Reads what is there; false when the other end is closed. */
-static bool output_read(struct output *output)
-{
-	static char bytes[READ_SIZE];
-	ssize_t size;
-
-	while ((size = read(output->fd, bytes, sizeof(bytes))) > 0)
-		output_feed(output, bytes, (size_t)size);
-	return size < 0 && (errno == EAGAIN || errno == EINTR);
-}
-
-static void output_close(struct output *output)
-{
-	if (output->fd < 0)
-		return;
-	output_read(output);
-	if (output->size)
-		log_line(clock_ms(CLOCK_REALTIME), output->line, output->size);
-	output->size = 0;
-	close(output->fd);
-	output->fd = -1;
 }
 
 static void take_lock(void)
@@ -394,8 +320,8 @@ __attribute__((noreturn)) static void ended(int status)
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	bool memory = code == 137 && killed_for_memory();
 
-	output_close(&self.outputs[0]);
-	output_close(&self.outputs[1]);
+	output_close(&self.outputs[0], &self.log);
+	output_close(&self.outputs[1], &self.log);
 	status_write("{\"state\":\"ended\",\"pid\":%d,\"ip\":\"%s\",\"exit_code\":%d,\"oom\":%s,"
 		     "\"started_ms\":%lld,\"ended_ms\":%lld}",
 		(int)self.init, given.ip ? given.ip : "", code, memory ? "true" : "false",
@@ -481,8 +407,8 @@ __attribute__((noreturn)) static void watch_container(void)
 
 		poll(fds, 3, wait_ms());
 		for (int i = 0; i < 2; i++)
-			if (fds[i + 1].revents && !output_read(&self.outputs[i]))
-				output_close(&self.outputs[i]);
+			if (fds[i + 1].revents && !output_read(&self.outputs[i], &self.log))
+				output_close(&self.outputs[i], &self.log);
 		read_signals();
 		reap();
 		stop_when_wanted();
@@ -553,7 +479,8 @@ int main(int argc, char **argv)
 	watch_signals();
 	take_lock();
 	if (given.log)
-		self.log = open(given.log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+		self.log.fd = open(given.log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	self.log.limit = given.log_limit;
 	enter_namespaces();
 	mount_root();
 	start_container();
