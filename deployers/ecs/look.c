@@ -1,5 +1,6 @@
 #include "base/event.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "deployers/ecs/calls.h"
 #include "deployers/ecs/follow.h"
 #include "deployers/ecs/tasks.h"
@@ -192,12 +193,29 @@ static bool look_at_service(struct follow *follow, struct error *err)
 	return true;
 }
 
+/* What is kept of a task's log holds no credential, though the task wrote one, over however many
+ * lines. */
+static struct json *masked_lines(const struct json *events)
+{
+	scoped(masker_free) struct masker masker = {0};
+	scoped(buf_free) struct buf text = {0};
+	struct json *lines = json_array_new();
+
+	for (size_t i = 0; i < json_count(events); i++) {
+		masker_feed(&masker, json_str(json_get(json_at(events, i), "message")), &text);
+		masker_feed(&masker, str_literal("\n"), &text);
+	}
+	masker_flush(&masker, &text);
+	for (struct str rest = buf_str(&text); rest.size;)
+		json_append(lines, json_str_new(str_cut(&rest, '\n')));
+	return lines;
+}
+
 static void read_log(struct deployment *deployment, const struct finding *finding,
 	const struct json *task, struct json *summary)
 {
 	scoped(log_place_free) struct log_place place = {0};
 	scoped(json_free) struct json *events = NULL;
-	struct json *lines;
 	struct error err = {0};
 
 	if (!finding->container || !log_place_of(deployment->definition, finding->container,
@@ -208,10 +226,7 @@ static void read_log(struct deployment *deployment, const struct finding *findin
 		error_ignore(&err, "the deployment is judged without the task's log");
 		return;
 	}
-	lines = json_array_new();
-	for (size_t i = 0; i < json_count(events); i++)
-		json_append(lines, json_copy(json_get(json_at(events, i), "message")));
-	json_set(summary, "log", lines);
+	json_set(summary, "log", masked_lines(events));
 }
 
 /* True: this task has nothing more to tell. One that is still stopping has no exit code yet. */

@@ -81,6 +81,34 @@ TEST(a_crashing_program_is_rolled_back_with_its_cause)
 	CHECK_INT(json_count(json_get(json_at(scene.result.tasks, 1), "log")), 1);
 }
 
+TEST(credentials_in_the_log_of_a_task_are_not_kept)
+{
+	SCENE;
+	static const char *const statuses[] = {"IN_PROGRESS", NULL};
+
+	REQUIRE_OK(deploy(&scene, &err));
+	scene.ecs.statuses = statuses;
+	scene.ecs.crashed = 2;
+	scene.ecs.after_stop = "ROLLBACK_SUCCESSFUL";
+	scene.request.image = IMAGE_2;
+	scene.ecs.said = json_array_new();
+	json_append(scene.ecs.said, json_text_new("  with ghp"
+						  "_aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5"));
+	json_append(scene.ecs.said, json_text_new("-----BEGIN "
+						  "PRIVATE KEY-----"));
+	json_append(scene.ecs.said, json_text_new("MC4CAQAwBQYDK2VwBCIEIHc1aOb8b0Gk"
+						  "z7Tq2yVnP5Xw3uLrE9dSf6Jm4Q0Z"));
+	json_append(scene.ecs.said, json_text_new("-----END "
+						  "PRIVATE KEY-----"));
+	json_append(scene.ecs.said, json_text_new("bye"));
+	REQUIRE_OK(deploy(&scene, &err));
+	const struct json *log = json_get(json_at(scene.result.tasks, 1), "log");
+	CHECK_INT(json_count(log), 3);
+	CHECK_TEXT(json_text(json_at(log, 0), NULL), "  with ***");
+	CHECK_TEXT(json_text(json_at(log, 1), NULL), "***");
+	CHECK_TEXT(json_text(json_at(log, 2), NULL), "bye");
+}
+
 TEST(one_crash_may_be_an_accident)
 {
 	SCENE;

@@ -249,7 +249,16 @@ static struct json *describe_tasks(struct fake_ecs *ecs, const struct json *inpu
 
 static struct json *log_events(struct fake_ecs *ecs, const struct json *input)
 {
-	(void)ecs;
+	const struct json *said = ecs->said;
+
+	if (said) {
+		struct json *events = json_array_new();
+
+		for (size_t i = 0; i < json_count(said); i++)
+			json_append(events, json_object_of("message", json_copy(json_at(said, i)),
+						    "timestamp", json_int_new(1), NULL));
+		return json_object_of("events", events, NULL);
+	}
 	return json_object_of("events",
 		list_of(json_object_of("message",
 			json_text_format("last words of %s", text_at(input, "logStreamName")),
@@ -413,4 +422,5 @@ void fake_ecs_stop(struct fake_ecs *ecs)
 	json_free(&ecs->definitions);
 	json_free(&ecs->deployments);
 	json_free(&ecs->last_input);
+	json_free(&ecs->said);
 }

@@ -30,7 +30,8 @@ struct fake_ecs {
 	int number;                                         /* of the newest deployment */
 	const char *const *target_states; /* of the task's target, one per look; ends with NULL */
 	int target_looks;
-	int exits_at; /* the running task of deployment 2 exits with this look; 0: never */
+	int exits_at;      /* the running task of deployment 2 exits with this look; 0: never */
+	struct json *said; /* owned; lines of every task's log; NULL: one line */
 	const char *balancer_path, *balancer_codes; /* of its health check; NULL: /health, 200 */
 };
 
