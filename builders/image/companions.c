@@ -274,7 +274,8 @@ static void find_hints(const struct closure *closure, const struct elf_file *fil
 		at = memmem(at, (size_t)(bytes.data + bytes.size - at), "\0lib", 4);
 		if (!at)
 			break;
-		struct str name = {++at, strnlen(at, (size_t)(bytes.data + bytes.size - at))};
+		at++;
+		struct str name = {at, strnlen(at, (size_t)(bytes.data + bytes.size - at))};
 		const char *mark = name.size < 64 ? memmem(name.data, name.size, ".so", 3) : NULL;
 		if (!mark || memchr(name.data, ' ', name.size) ||
 			memchr(name.data, '%', name.size) || (mark[3] && mark[3] != '.'))

@@ -192,7 +192,7 @@ TEST(programs_and_libraries_that_open_others_by_name_are_warned_of)
 TEST(a_static_program_that_needs_its_glibc_is_refused_unless_allowed)
 {
 	const struct elf_recipe recipe = {.type = ET_EXEC,
-		.tail = "\0libnss_%s.so%s" + 1,
+		.tail = "libnss_%s.so%s",
 		.tail_is_loaded = true};
 
 	for (int allowed = 0; allowed < 2; allowed++) {
