@@ -68,6 +68,19 @@ static bool becomes_get(int status, const char *method)
 	return (status == 301 || status == 302) && text_equal(method, "POST");
 }
 
+/* Whoever answers on the open network must not make us ask inside ours. */
+static bool check_target(const struct transfer *transfer, const char *target, struct error *err)
+{
+	struct http_url from, to;
+
+	if (!http_url_parse(transfer->request->url, &from, err) ||
+		!http_url_parse(target, &to, err))
+		return false;
+	return !http_host_is_private(to.host) || http_host_is_private(from.host) ||
+	       error_raise(err, ERROR_DENIED, "%.*s redirects to the private address %.*s; refused",
+		       str_args(from.host), str_args(to.host));
+}
+
 static bool follow(struct http_client *client, struct transfer *transfer, struct error *err)
 {
 	char *target = NULL;
@@ -75,6 +88,10 @@ static bool follow(struct http_client *client, struct transfer *transfer, struct
 	if (!http_url_resolve(transfer->url, http_response_header(transfer->response, "Location"),
 		    &target, err))
 		return false;
+	if (!check_target(transfer, target, err)) {
+		free(target);
+		return false;
+	}
 	transfer->foreign = transfer->foreign || !same_origin(transfer->url, target);
 	if (becomes_get(transfer->response->status, transfer_method(transfer)))
 		transfer->get = true;

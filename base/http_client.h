@@ -38,7 +38,9 @@ struct http_request {
 	 * something, where half of a first attempt may have arrived. Other methods than GET, HEAD, PUT,
 	 * DELETE and OPTIONS are always sent once. */
 	bool send_once;
-	int redirect_limit; /* 0: a 3xx is an answer like any other. Credentials are dropped on another host */
+	/* 0: a 3xx is an answer like any other. Credentials are dropped on another host, and a public host
+	 * may not lead to a private address (ERROR_DENIED). */
+	int redirect_limit;
 	bool direct;             /* through no proxy, whatever the environment says */
 	size_t body_limit_bytes; /* 0: 16 MiB; ERROR_LIMIT beyond */
 	/* Body bytes of a 2xx answer go here instead of into response.body when set; false stops with
@@ -92,5 +94,7 @@ struct http_url {
 };
 bool http_url_parse(const char *url, struct http_url *out_parts, struct error *err) must_use;
 bool http_host_is_loopback(struct str host); /* localhost, 127.0.0.0/8, ::1 */
+/* An address that only means something inside: loopback, private, link-local. Names are not looked up. */
+bool http_host_is_private(struct str host);
 
 #endif

@@ -10,7 +10,8 @@
 enum {
 	HEADERS_LIMIT = 64 * 1024,
 	BODY_LIMIT = 16 * 1024 * 1024,
-	LARGE_BODY = 1024 * 1024, /* goes over HTTP/1.1, one connection each: see set_version() */
+	UPLOAD_BUFFER = 512 * 1024, /* of each transfer; more is not faster and costs memory */
+	LARGE_BODY = 1024 * 1024,   /* goes over HTTP/1.1, one connection each: see set_version() */
 	CONNECT_TIMEOUT_MS = 5000,
 	TIMEOUT_MS = 60000,
 };
@@ -250,7 +251,7 @@ static void set_body(struct transfer *transfer)
 		SET(CURLOPT_SEEKFUNCTION, seek_body);
 		SET(CURLOPT_SEEKDATA, transfer);
 		SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->body_size);
-		SET(CURLOPT_UPLOAD_BUFFERSIZE, 2L * 1024 * 1024);
+		SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER);
 	} else if ((request->body.data && !transfer->get) || text_equal(method, "POST") ||
 		   text_equal(method, "PUT") || text_equal(method, "PATCH")) {
 		bool has_body = request->body.data && !transfer->get;

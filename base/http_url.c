@@ -84,6 +84,44 @@ bool http_host_is_loopback(struct str host)
 	return inet_pton(AF_INET6, text, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
+/* Source  RFC 1918, RFC 6598 (carriers' networks), RFC 3927 (link-local), RFC 1122 (0/8). */
+static bool is_private_v4(uint32_t a)
+{
+	return a >> 24 == 10 || a >> 24 == 0 || a >> 24 == 127 || a >> 20 == 0xac1 ||
+	       a >> 16 == 0xc0a8 || a >> 16 == 0xa9fe || a >> 22 == 0x191;
+}
+
+/* RFC 4193, RFC 4291; an IPv4 address in IPv6's clothes is what it is. */
+static bool is_private_v6(const struct in6_addr *v6)
+{
+	uint32_t last;
+
+	memcpy(&last, v6->s6_addr + 12, sizeof(last));
+	if (IN6_IS_ADDR_V4MAPPED(v6) || IN6_IS_ADDR_V4COMPAT(v6))
+		return is_private_v4(ntohl(last));
+	return IN6_IS_ADDR_LOOPBACK(v6) || IN6_IS_ADDR_UNSPECIFIED(v6) ||
+	       (v6->s6_addr[0] & 0xfe) == 0xfc ||
+	       (v6->s6_addr[0] == 0xfe && (v6->s6_addr[1] & 0xc0) == 0x80);
+}
+
+bool http_host_is_private(struct str host)
+{
+	char text[64];
+	struct in_addr v4;
+	struct in6_addr v6;
+
+	if (http_host_is_loopback(host))
+		return true;
+	if (host.size > 1 && host.data[0] == '[')
+		host = (struct str){host.data + 1, host.size - 2};
+	if (host.size >= sizeof(text))
+		return false;
+	snprintf(text, sizeof(text), "%.*s", str_args(host));
+	if (inet_pton(AF_INET, text, &v4) == 1)
+		return is_private_v4(ntohl(v4.s_addr));
+	return inet_pton(AF_INET6, text, &v6) == 1 && is_private_v6(&v6);
+}
+
 bool http_url_resolve(const char *base, const char *location, char **out_url, struct error *err)
 {
 	char *text = NULL;

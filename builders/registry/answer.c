@@ -5,7 +5,6 @@
 #include "base/json.h"
 #include "base/memory.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,8 +120,7 @@ void challenge_parse(struct str value, struct challenge *challenge)
 	keep_better(challenge, &current);
 }
 
-/* Copies what can be shown on one line. */
-static void copy_printable(struct str from, char *to, size_t room)
+void printable_copy(struct str from, char *to, size_t room)
 {
 	size_t size = 0;
 
@@ -150,17 +148,66 @@ void refusal_parse(struct str body, struct refusal *out_refusal)
 		error_ignore(&ignored, "a body of an error need not be JSON");
 		/* Pages of proxies are of no help on one line. */
 		if (body.size > 0 && body.data[0] != '<')
-			copy_printable(body, out_refusal->message, sizeof(out_refusal->message));
+			printable_copy(body, out_refusal->message, sizeof(out_refusal->message));
 		return;
 	}
 	const struct json *errors = json_get(value, "errors");
 	const struct json *first = json_is_array(errors) ? json_at(errors, 0) : NULL;
-	copy_printable(json_str(json_get(first, "code")), out_refusal->code,
+	printable_copy(json_str(json_get(first, "code")), out_refusal->code,
 		sizeof(out_refusal->code));
 	message = json_str(json_get(first, "message"));
 	if (message.size == 0)
 		message = json_str(json_get(value, "message"));
-	copy_printable(message, out_refusal->message, sizeof(out_refusal->message));
+	printable_copy(message, out_refusal->message, sizeof(out_refusal->message));
+}
+
+/* The first "sha256:…" in text. */
+static bool find_digest(struct str text, struct digest *out)
+{
+	enum { SIZE = DIGEST_TEXT_SIZE - 1 };
+
+	for (size_t i = 0; i + SIZE <= text.size; i++)
+		if (memcmp(text.data + i, "sha256:", 7) == 0 &&
+			digest_parse((struct str){text.data + i, SIZE}, out))
+			return true;
+	return false;
+}
+
+/* "detail" is the digest itself, or an object that has it. */
+static bool missing_of(const struct json *error, struct digest *out)
+{
+	struct str code = json_str(json_get(error, "code"));
+	const struct json *detail = json_get(error, "detail");
+
+	if (!str_equal_text(code, "MANIFEST_BLOB_UNKNOWN") && !str_equal_text(code, "BLOB_UNKNOWN"))
+		return false;
+	return find_digest(json_str(detail), out) ||
+	       find_digest(json_str(json_get(detail, "digest")), out) ||
+	       find_digest(json_str(json_get(detail, "Digest")), out) ||
+	       find_digest(json_str(json_get(error, "message")), out);
+}
+
+size_t refusal_missing(struct str body, struct digest **out_digests)
+{
+	scoped(json_free) struct json *value = NULL;
+	struct error ignored = {0};
+	size_t count = 0;
+
+	if (!json_parse(body, "refusal", NULL, &value, &ignored)) {
+		error_ignore(&ignored, "a body of an error need not be JSON");
+		return 0;
+	}
+	const struct json *errors = json_get(value, "errors");
+	size_t most = json_is_array(errors) ? json_count(errors) : 0;
+	struct digest *digests = memory_new_array(most, sizeof(*digests));
+	for (size_t i = 0; i < most; i++)
+		count += missing_of(json_at(errors, i), &digests[count]);
+	if (count == 0) {
+		free(digests);
+		digests = NULL;
+	}
+	*out_digests = digests;
+	return count;
 }
 
 static bool same_host(struct str a, struct str b)
@@ -188,32 +235,6 @@ bool url_same_origin(const char *a, const char *b)
 	       str_equal(port_of(&x), port_of(&y));
 }
 
-/* An address literal that is only reachable from inside: RFC 1918, link-local, loopback, ULA. */
-static bool is_private(struct str host)
-{
-	char text[64];
-	struct in_addr v4;
-	struct in6_addr v6;
-
-	if (http_host_is_loopback(host))
-		return true;
-	if (host.size > 1 && host.data[0] == '[')
-		host = (struct str){host.data + 1, host.size - 2};
-	if (host.size == 0 || host.size >= sizeof(text))
-		return false;
-	memcpy(text, host.data, host.size);
-	text[host.size] = 0;
-	if (inet_pton(AF_INET, text, &v4) == 1) {
-		uint32_t a = ntohl(v4.s_addr);
-		return a >> 24 == 10 || a >> 24 == 0 || a >> 20 == 0xac1 || a >> 16 == 0xc0a8 ||
-		       a >> 16 == 0xa9fe;
-	}
-	if (inet_pton(AF_INET6, text, &v6) == 1)
-		return (v6.s6_addr[0] & 0xfe) == 0xfc ||
-		       (v6.s6_addr[0] == 0xfe && (v6.s6_addr[1] & 0xc0) == 0x80);
-	return false;
-}
-
 bool location_resolve(const char *base_url, const char *location, const char *digest,
 	char **out_url, struct error *err)
 {
@@ -227,7 +248,8 @@ bool location_resolve(const char *base_url, const char *location, const char *di
 		return false;
 	if (!http_url_parse(base_url, &from, err) || !http_url_parse(url, &to, err))
 		return false;
-	if (!same_host(from.host, to.host) && is_private(to.host) && !is_private(from.host))
+	if (!same_host(from.host, to.host) && http_host_is_private(to.host) &&
+		!http_host_is_private(from.host))
 		return error_raise(err, ERROR_DENIED,
 			"%.*s sends the upload to the private address %.*s; refused",
 			str_args(from.host), str_args(to.host));

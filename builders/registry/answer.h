@@ -8,6 +8,7 @@
 #define BUILDERS_REGISTRY_ANSWER_H
 
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/error.h"
 
 enum challenge_kind {
@@ -35,7 +36,15 @@ struct refusal {
 	char code[64];     /* of the first error; "" when it gave none */
 	char message[256]; /* printable and short */
 };
+/* Copies what can be shown on one line. */
+void printable_copy(struct str from, char *to, size_t room);
 void refusal_parse(struct str body, struct refusal *out_refusal);
+
+/*
+ * The digests that a refusal with MANIFEST_BLOB_UNKNOWN (or BLOB_UNKNOWN) names, in "detail" or in
+ * "message"; out_digests is owned. 0: it names none, or is no such refusal.
+ */
+size_t refusal_missing(struct str body, struct digest **out_digests) must_use;
 
 /*
  * Where an upload goes on: location resolved against the URL it answers, with the digest appended

@@ -170,23 +170,12 @@ static bool open_source(const struct reference *reference, const struct push_opt
 
 	if (!session_open(reference,
 		    &(struct session_options){.plain_http = options->plain_http,
+			    .kept_folder = options->kept_folder,
 			    .clock = options->clock},
 		    &out_remote->session, err))
 		return false;
 	return registry_get_manifest(out_remote->session, key, &out_remote->top, err) &&
 	       (out_remote->top.found || raise_no_image(reference, err));
-}
-
-static void add_counts(struct session_counts *sum, const struct session_counts *more)
-{
-	sum->get += more->get;
-	sum->head += more->head;
-	sum->post += more->post;
-	sum->put += more->put;
-	sum->token += more->token;
-	sum->retries += more->retries;
-	sum->bytes_sent += more->bytes_sent;
-	sum->bytes_received += more->bytes_received;
 }
 
 static bool copy_between_registries(const struct reference *from, const struct reference *to,
@@ -203,7 +192,7 @@ static bool copy_between_registries(const struct reference *from, const struct r
 				     .mount_from = same ? from->repository : NULL},
 		&remote.top.digest, to, options, out_result, err);
 	if (ok)
-		add_counts(&out_result->counts, session_counts(remote.session));
+		push_take_counts(out_result, remote.session);
 	return ok;
 }
 
@@ -282,7 +271,7 @@ static bool pull(const struct reference *from, const char *path, const char *tag
 	if (!layout_set_tag(&layout, tag, &entry, NULL, err))
 		return false;
 	result.digest = remote.top.digest;
-	result.counts = *session_counts(remote.session);
+	push_take_counts(&result, remote.session);
 	result.duration_ms = clock_elapsed(clock) - start_ms;
 	*out_result = result;
 	return true;

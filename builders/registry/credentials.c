@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { CONFIG_LIMIT = 1 << 20, HELPER_TIMEOUT_MS = 30 * 1000 };
 
@@ -59,10 +60,11 @@ static bool take_pair(struct str encoded, const char *source, struct credentials
 	return ok;
 }
 
-static bool ask_ecr(const char *host, struct credentials *out, struct error *err)
+bool credentials_of_ecr(const char *host, struct credentials *out, int64_t *out_expires_ms,
+	struct error *err)
 {
 	struct buf pair = {0};
-	bool ok = ecr_token(host, &pair, err) &&
+	bool ok = ecr_token(host, &pair, out_expires_ms, err) &&
 		  (take_pair(buf_str(&pair), "ECR", out) ||
 			  error_raise(err, ERROR_PROTOCOL,
 				  "ECR's authorization token for %s is malformed", host));
@@ -134,21 +136,51 @@ static bool is_same_host(const char *key, const char *host)
 	return str_equal_text(str_cut(&rest, '/'), host);
 }
 
+/* "", "v1", "v1/", "v2", "v2/": the API of a whole host, as docker once wrote it. */
+static bool is_api(const char *path)
+{
+	return *path == 0 || ((text_starts_with(path, "v1") || text_starts_with(path, "v2")) &&
+				     (path[2] == 0 || text_equal(path + 2, "/")));
+}
+
+/* podman's files may name a repository, "host/team/app": how many bytes of ours the key covers. */
+static size_t covers(const char *key, const char *host, const char *repository)
+{
+	size_t size = strlen(host);
+
+	if (strncmp(key, host, size) != 0 || key[size] != '/' || is_api(key + size + 1))
+		return 0;
+	const char *part = key + size + 1;
+	size_t part_size = strlen(part);
+	return part_size > 0 && strncmp(repository, part, part_size) == 0 &&
+			       (repository[part_size] == 0 || repository[part_size] == '/')
+		       ? part_size
+		       : 0;
+}
+
 static const struct json *find_host(const struct json *object, const char *host,
-	const char **out_key)
+	const char *repository, const char **out_key)
 {
 	/* Docker Hub's credentials are kept under the name of its first API. */
 	bool hub = text_equal(host, "registry-1.docker.io");
+	const struct json *found = NULL;
+	size_t best = 0;
 
 	for (json_each(member, object)) {
-		if (is_same_host(member.key, host) ||
-			(hub && (is_same_host(member.key, "index.docker.io") ||
-					is_same_host(member.key, "docker.io")))) {
+		size_t covered = covers(member.key, host, repository);
+		const char *path = strchr(member.key, '/');
+		bool whole = !path || is_api(path + 1) || strstr(member.key, "://");
+		bool fits = (whole && is_same_host(member.key, host)) ||
+			    (hub && (is_same_host(member.key, "index.docker.io") ||
+					    is_same_host(member.key, "docker.io")));
+
+		if (covered > best || (fits && !found)) {
 			*out_key = member.key;
-			return member.value;
+			found = member.value;
+			best = covered;
 		}
 	}
-	return NULL;
+	return found;
 }
 
 static bool take_entry(const struct json *entry, const char *what, const char *host,
@@ -173,7 +205,7 @@ static bool take_entry(const struct json *entry, const char *what, const char *h
 }
 
 bool credentials_from_config(struct str text, const char *what, const char *host,
-	struct credentials *out_credentials, struct error *err)
+	const char *repository, struct credentials *out_credentials, struct error *err)
 {
 	scoped(json_free) struct json *config = NULL;
 	const char *key = NULL;
@@ -181,13 +213,14 @@ bool credentials_from_config(struct str text, const char *what, const char *host
 	if (!json_parse(text, what, &(struct json_limits){.size_bytes = CONFIG_LIMIT}, &config,
 		    err))
 		return false;
-	const struct json *helper = find_host(json_get(config, "credHelpers"), host, &key);
+	const struct json *helper =
+		find_host(json_get(config, "credHelpers"), host, repository, &key);
 	const char *store = json_get_text(config, "credsStore", "");
 	const struct json *entry;
 
 	if (helper)
 		return ask_helper(json_text(helper, ""), key, out_credentials, err);
-	entry = find_host(json_get(config, "auths"), host, &key);
+	entry = find_host(json_get(config, "auths"), host, repository, &key);
 	if (*store) {
 		const char *name = entry ? key
 				   : text_equal(host, "registry-1.docker.io")
@@ -201,15 +234,15 @@ bool credentials_from_config(struct str text, const char *what, const char *host
 	return !entry || take_entry(entry, what, host, out_credentials, err);
 }
 
-static bool try_config(const char *path, const char *host, struct credentials *out,
-	struct error *err)
+static bool try_config(const char *path, const char *host, const char *repository,
+	struct credentials *out, struct error *err)
 {
 	struct buf text = {0};
 
 	if (!file_exists(path))
 		return true;
 	bool ok = file_read(path, CONFIG_LIMIT, &text, err) &&
-		  credentials_from_config(buf_str(&text), path, host, out, err);
+		  credentials_from_config(buf_str(&text), path, host, repository, out, err);
 	wipe_buf(&text);
 	return ok;
 }
@@ -220,25 +253,38 @@ static void add_path(struct strings *paths, const char *folder, const char *name
 		strings_add_owned(paths, path_join(folder, name));
 }
 
-bool credentials_find(const char *host, struct credentials *out_credentials, struct error *err)
+static struct strings config_paths(void)
 {
-	struct strings paths = {0};
 	const char *file = getenv("REGISTRY_AUTH_FILE"), *docker = getenv("DOCKER_CONFIG");
-	bool ok = true;
+	const char *run = getenv("XDG_RUNTIME_DIR"), *config = getenv("XDG_CONFIG_HOME");
+	struct strings paths = {0};
 
-	*out_credentials = (struct credentials){0};
-	if (ecr_is_host(host))
-		return ask_ecr(host, out_credentials, err);
 	if (file && *file)
 		strings_add(&paths, file);
 	if (docker && *docker)
 		add_path(&paths, docker, "config.json");
 	else
 		add_path(&paths, getenv("HOME"), ".docker/config.json");
-	add_path(&paths, getenv("XDG_RUNTIME_DIR"), "containers/auth.json");
+	if (run && *run)
+		add_path(&paths, run, "containers/auth.json");
+	else
+		strings_printf(&paths, "/run/containers/%lu/auth.json", (unsigned long)getuid());
+	if (config && *config)
+		add_path(&paths, config, "containers/auth.json");
+	else
+		add_path(&paths, getenv("HOME"), ".config/containers/auth.json");
+	return paths;
+}
+
+bool credentials_find(const char *host, const char *repository, struct credentials *out_credentials,
+	struct error *err)
+{
+	scoped(strings_free) struct strings paths = config_paths();
+	bool ok = true;
+
+	*out_credentials = (struct credentials){0};
 	for (size_t i = 0; ok && i < paths.count && !credentials_known(out_credentials); i++)
-		ok = try_config(paths.items[i], host, out_credentials, err);
-	strings_free(&paths);
+		ok = try_config(paths.items[i], host, repository, out_credentials, err);
 	if (!ok)
 		credentials_free(out_credentials);
 	return ok;

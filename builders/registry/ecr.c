@@ -5,6 +5,7 @@
 #include "base/memory.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 /* "<account>.dkr.ecr.<region>.amazonaws.com[.cn]", with -fips for the validated endpoints. */
 bool ecr_region_of(const char *host, char *out_region, size_t room)
@@ -64,7 +65,37 @@ static bool open_aws(const char *host, struct aws **out_aws, struct error *err)
 	return aws_new(&(struct aws_options){.region = named ? region : NULL}, out_aws, err);
 }
 
-bool ecr_token(const char *host, struct buf *out_pair, struct error *err)
+static void add_file(struct buf *out, const char *variable, const char *usual)
+{
+	const char *path = getenv(variable), *home = getenv("HOME");
+	scoped(text_free) char *owned = memory_format("%s/%s", home ? home : "", usual);
+	struct stat status;
+
+	if (stat(path && *path ? path : owned, &status) == 0)
+		buf_printf(out, "%s %lld %lld.%09ld\n", variable, (long long)status.st_size,
+			(long long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+}
+
+char *ecr_identity(void)
+{
+	static const char *const variables[] = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+		"AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE",
+		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+		"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECR"};
+	struct buf out = {0};
+
+	for (size_t i = 0; i < countof(variables); i++) {
+		const char *value = getenv(variables[i]);
+
+		if (value)
+			buf_printf(&out, "%s=%s\n", variables[i], value);
+	}
+	add_file(&out, "AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials");
+	add_file(&out, "AWS_CONFIG_FILE", ".aws/config");
+	return out.size ? buf_take(&out) : memory_copy_text("");
+}
+
+bool ecr_token(const char *host, struct buf *out_pair, int64_t *out_expires_ms, struct error *err)
 {
 	scoped(aws_free) struct aws *aws = NULL;
 	scoped(json_free) struct json *answer = NULL;
@@ -78,6 +109,8 @@ bool ecr_token(const char *host, struct buf *out_pair, struct error *err)
 		return error_raise(err, ERROR_PROTOCOL,
 			"ECR's answer for %s holds no authorization token", host);
 	buf_append_str(out_pair, token);
+	double expires = json_real(json_get(first, "expiresAt"), 0);
+	*out_expires_ms = expires > 0 && expires < 1e11 ? (int64_t)(expires * 1000) : 0;
 	return true;
 }
 

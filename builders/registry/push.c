@@ -2,13 +2,28 @@
 
 #include "base/json_writer.h"
 #include "base/memory.h"
+#include "builders/registry/blob_memory.h"
 #include "builders/registry/ecr.h"
 #include "builders/registry/pushed_note.h"
 #include "builders/registry/referrers.h"
 
 #include <stdlib.h>
 
-enum { DEPTH_LIMIT = 3, KNOWN_LIMIT = 20000 };
+enum {
+	DEPTH_LIMIT = 3,
+	KNOWN_LIMIT = 20000,
+	PUT_ROUNDS = 3,
+	/* A manifest by digest tells which blobs are missing in one request, when it tells. It pays when
+	 * several are likely there, or when they are many. */
+	ASK_WHEN_LIKELY = 3,
+	ASK_WHEN_MANY = 16,
+};
+
+/* A blob that the repository has: as a manifest proves, or because it was brought there just now. */
+struct known {
+	struct digest digest;
+	bool brought;
+};
 
 struct pusher {
 	const struct image_source *source;
@@ -16,30 +31,58 @@ struct pusher {
 	const struct push_options *options;
 	struct push_result *result;
 	struct session *session;
-	struct digest *known; /* owned: blobs proven to be in the repository */
+	struct known *known; /* owned */
 	size_t known_count;
+	struct blob_memory memory;
+	char *neighbour; /* owned: a repository that may have blobs; NULL: none is known */
+	bool tag_found; /* its manifest tells what is there, so asking for all at once does not pay */
+	bool empty;     /* there is no such repository yet */
 };
 
 static void pusher_free(struct pusher *pusher)
 {
 	session_close(&pusher->session);
+	blob_memory_free(&pusher->memory);
 	free(pusher->known);
+	free(pusher->neighbour);
 }
 
 static bool is_known(const struct pusher *p, const struct digest *digest)
 {
 	for (size_t i = 0; i < p->known_count; i++)
-		if (memcmp(p->known[i].bytes, digest->bytes, DIGEST_SIZE) == 0)
+		if (memcmp(p->known[i].digest.bytes, digest->bytes, DIGEST_SIZE) == 0)
 			return true;
 	return false;
 }
 
-static void learn(struct pusher *p, const struct digest *digest)
+static void learn(struct pusher *p, const struct digest *digest, bool brought)
 {
 	if (p->known_count == KNOWN_LIMIT || is_known(p, digest))
 		return;
 	p->known = memory_resize(p->known, (p->known_count + 1) * sizeof(p->known[0]));
-	p->known[p->known_count++] = *digest;
+	p->known[p->known_count++] = (struct known){.digest = *digest, .brought = brought};
+}
+
+static bool is_among(const struct digest *digest, const struct digest *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (memcmp(list[i].bytes, digest->bytes, DIGEST_SIZE) == 0)
+			return true;
+	return false;
+}
+
+/* A proof was out of date. Forgets the blobs of list, or, when it is empty, all that were proven. Says
+ * whether there were any. */
+static bool forget(struct pusher *p, const struct digest *list, size_t count)
+{
+	size_t left = 0, before = p->known_count;
+
+	for (size_t i = 0; i < p->known_count; i++)
+		if (p->known[i].brought ||
+			(count > 0 && !is_among(&p->known[i].digest, list, count)))
+			p->known[left++] = p->known[i];
+	p->known_count = left;
+	return left < before;
 }
 
 /* A manifest that the repository shows proves that it has the blobs it names. */
@@ -55,9 +98,9 @@ static void learn_manifest(struct pusher *p, const struct remote_manifest *remot
 	}
 	if (manifest.is_index)
 		return;
-	learn(p, &manifest.config.digest);
+	learn(p, &manifest.config.digest, false);
 	for (size_t i = 0; i < manifest.count; i++)
-		learn(p, &manifest.items[i].digest);
+		learn(p, &manifest.items[i].digest, false);
 }
 
 static bool create_repository(struct pusher *p, struct error *err)
@@ -82,6 +125,25 @@ static bool open_blob(void *context, const struct upload *upload, int *out_fd, s
 	return p->source->blob(p->source->self, &upload->digest, upload->size_bytes, out_fd, err);
 }
 
+/* Where a blob may be mounted from; NULL: it may be in the repository itself. */
+static const char *mount_source(struct pusher *p, const struct digest *digest)
+{
+	const char *repository = p->target->repository;
+
+	if (p->source->mount_from)
+		return p->source->mount_from;
+	if (blob_memory_has(&p->memory, digest, repository))
+		return NULL;
+	/* One neighbour only: a token for each would cost more than it brings. */
+	if (!p->neighbour) {
+		p->neighbour = blob_memory_find(&p->memory, digest, repository);
+		if (p->neighbour)
+			session_mount_from(p->session, p->neighbour);
+		return p->neighbour;
+	}
+	return blob_memory_has(&p->memory, digest, p->neighbour) ? p->neighbour : NULL;
+}
+
 static void add_upload(struct pusher *p, const struct blob_name *blob, struct upload *uploads,
 	size_t *count)
 {
@@ -94,14 +156,14 @@ static void add_upload(struct pusher *p, const struct blob_name *blob, struct up
 			return; /* an image may hold the same layer twice */
 	uploads[(*count)++] = (struct upload){.digest = blob->digest,
 		.size_bytes = blob->size_bytes,
-		.mount_from = p->source->mount_from,
+		.mount_from = mount_source(p, &blob->digest),
 		.open = open_blob,
 		.context = p};
 }
 
 static void count_upload(struct pusher *p, const struct upload *upload)
 {
-	learn(p, &upload->digest);
+	learn(p, &upload->digest, true);
 	p->result->uploaded += upload->state == UPLOAD_SENT;
 	p->result->mounted += upload->state == UPLOAD_MOUNTED;
 	p->result->existing += upload->state == UPLOAD_EXISTED;
@@ -131,6 +193,50 @@ static bool push_blobs(struct pusher *p, const struct manifest *manifest, struct
 	return ok;
 }
 
+/* Is it worth a request to learn which of the manifest's blobs are there? */
+static bool asking_pays(const struct pusher *p, const struct manifest *manifest)
+{
+	size_t open = 0, likely = 0;
+
+	if (p->tag_found || p->empty || p->source->mount_from)
+		return false;
+	for (size_t i = 0; i <= manifest->count; i++) {
+		const struct digest *digest =
+			i < manifest->count ? &manifest->items[i].digest : &manifest->config.digest;
+		if (is_known(p, digest))
+			continue;
+		open++;
+		likely += blob_memory_has(&p->memory, digest, p->target->repository);
+	}
+	return likely >= ASK_WHEN_LIKELY || open >= ASK_WHEN_MANY;
+}
+
+/*
+ * Puts the manifest by its digest, never by its tag: a registry that checks refuses it and names all
+ * blobs that it lacks, so it has the others. One that accepts it proves nothing: the specification
+ * only says that registries MAY check.
+ */
+static bool ask_for_all(struct pusher *p, const struct manifest *manifest, struct str body,
+	const struct digest *digest, struct error *err)
+{
+	scoped(put_result_free) struct put_result result = {0};
+	char key[DIGEST_TEXT_SIZE];
+
+	digest_to_text(digest, key);
+	if (!registry_put_manifest(p->session, key, manifest->media_type, body, digest, true,
+		    &result, err))
+		return false;
+	if (result.kind != PUT_BLOBS_MISSING || result.missing_count == 0)
+		return true;
+	for (size_t i = 0; i <= manifest->count; i++) {
+		const struct digest *blob =
+			i < manifest->count ? &manifest->items[i].digest : &manifest->config.digest;
+		if (!is_among(blob, result.missing, result.missing_count))
+			learn(p, blob, false);
+	}
+	return true;
+}
+
 static bool push_manifest(struct pusher *p, const struct digest *digest, const char *key, int depth,
 	struct error *err);
 
@@ -148,24 +254,59 @@ static bool push_children(struct pusher *p, const struct manifest *index, int de
 	return true;
 }
 
+static void remember(struct pusher *p, const struct manifest *manifest)
+{
+	const char *repository = p->target->repository;
+
+	blob_memory_add(&p->memory, &manifest->config.digest, repository);
+	for (size_t i = 0; i < manifest->count; i++)
+		blob_memory_add(&p->memory, &manifest->items[i].digest, repository);
+}
+
+/* A tag that may not be changed names the image already: somebody else pushed the same just now. */
+static bool names_it(struct pusher *p, const char *key, const struct digest *digest)
+{
+	scoped(remote_manifest_free) struct remote_manifest current = {0};
+	struct error ignored = {0};
+
+	if (!registry_get_manifest(p->session, key, &current, &ignored)) {
+		error_ignore(&ignored, "the refusal is what matters");
+		return false;
+	}
+	return current.found && digest_equal(&current.digest, digest);
+}
+
+static bool put_once(struct pusher *p, const struct manifest *manifest, struct str body,
+	const struct digest *digest, const char *key, struct put_result *out, struct error *err)
+{
+	if (registry_put_manifest(p->session, key, manifest->media_type, body, digest, false, out,
+		    err))
+		return true;
+	if (err->kind != ERROR_CONFLICT || !names_it(p, key, digest))
+		return false;
+	error_ignore(err, "the tag names this image, which is what was wanted");
+	*out = (struct put_result){.kind = PUT_DONE};
+	return true;
+}
+
 static bool put(struct pusher *p, const struct manifest *manifest, struct str body,
 	const struct digest *digest, const char *key, struct error *err)
 {
-	enum put_result result;
+	for (int round = 0; round < PUT_ROUNDS; round++) {
+		scoped(put_result_free) struct put_result result = {0};
 
-	if (!registry_put_manifest(p->session, key, manifest->media_type, body, digest, &result,
-		    err))
-		return false;
-	if (result == PUT_BLOBS_MISSING && !manifest->is_index && p->known_count > 0) {
-		/* The proof was out of date: the registry removed blobs meanwhile. */
-		p->known_count = 0;
-		if (!push_blobs(p, manifest, err) ||
-			!registry_put_manifest(p->session, key, manifest->media_type, body, digest,
-				&result, err))
+		if (!put_once(p, manifest, body, digest, key, &result, err))
+			return false;
+		if (result.kind == PUT_DONE)
+			return true;
+		/* The proof was out of date: the registry removed blobs meanwhile. One that names them one
+		 * by one gets all of them. */
+		if (manifest->is_index ||
+			!forget(p, result.missing, round == 0 ? result.missing_count : 0))
+			break;
+		if (!push_blobs(p, manifest, err))
 			return false;
 	}
-	if (result == PUT_DONE)
-		return true;
 	error_raise(err, ERROR_PROTOCOL,
 		"%s says that it lacks blobs of %s, which it has just accepted", p->target->host,
 		key);
@@ -185,10 +326,15 @@ static bool push_manifest(struct pusher *p, const struct digest *digest, const c
 	if (!p->source->manifest(p->source->self, digest, &body, &media_type, err) ||
 		!manifest_parse(buf_str(&body), media_type, "the image's manifest", &manifest, err))
 		return false;
-	if (manifest.is_index ? !push_children(p, &manifest, depth, err)
-			      : !push_blobs(p, &manifest, err))
+	if (manifest.is_index)
+		return push_children(p, &manifest, depth, err) &&
+		       put(p, &manifest, buf_str(&body), digest, key, err);
+	if (asking_pays(p, &manifest) && !ask_for_all(p, &manifest, buf_str(&body), digest, err))
 		return false;
-	return put(p, &manifest, buf_str(&body), digest, key, err);
+	if (!push_blobs(p, &manifest, err) || !put(p, &manifest, buf_str(&body), digest, key, err))
+		return false;
+	remember(p, &manifest);
+	return true;
 }
 
 static bool push_referrers(struct pusher *p, const struct digest *digest, bool moved,
@@ -224,10 +370,22 @@ static bool push(struct pusher *p, const struct digest *digest, struct error *er
 			return push_referrers(p, digest, false, err);
 		learn_manifest(p, &current);
 	}
+	p->tag_found = current.found;
+	p->empty = current.repository_missing;
+	blob_memory_open(&p->memory, p->options->kept_folder, p->target->host);
 	if (current.repository_missing && ecr_is_host(p->target->host) &&
 		!create_repository(p, err))
 		return false;
-	return push_manifest(p, digest, key, 0, err) && push_referrers(p, digest, true, err);
+	if (!push_manifest(p, digest, key, 0, err))
+		return false;
+	blob_memory_save(&p->memory);
+	return push_referrers(p, digest, true, err);
+}
+
+/* A mount's source is a repository of its own rights; reading our own comes with pushing. */
+static const char *foreign_source(const struct image_source *source, const struct reference *target)
+{
+	return text_equal(source->mount_from, target->repository) ? NULL : source->mount_from;
 }
 
 bool push_image(const struct image_source *source, const struct digest *digest,
@@ -249,6 +407,8 @@ bool push_image(const struct image_source *source, const struct digest *digest,
 	if (!session_open(target,
 		    &(struct session_options){.plain_http = options->plain_http,
 			    .push = true,
+			    .mount_from = foreign_source(source, target),
+			    .kept_folder = options->kept_folder,
 			    .clock = options->clock},
 		    &p.session, err) ||
 		!push(&p, digest, err)) {
@@ -259,10 +419,36 @@ bool push_image(const struct image_source *source, const struct digest *digest,
 				target->host);
 		return error_while(err, "pushing to %s", name);
 	}
-	result.counts = *session_counts(p.session);
+	push_take_counts(&result, p.session);
 	result.duration_ms = clock_elapsed(clock) - start_ms;
 	*out_result = result;
 	return true;
+}
+
+void push_take_counts(struct push_result *result, const struct session *session)
+{
+	const struct session_counts *more = session_counts(session);
+	const struct strings *warnings = session_warnings(session);
+	struct session_counts *sum = &result->counts;
+
+	sum->get += more->get;
+	sum->head += more->head;
+	sum->post += more->post;
+	sum->put += more->put;
+	sum->patch += more->patch;
+	sum->remove += more->remove;
+	sum->token += more->token;
+	sum->retries += more->retries;
+	sum->bytes_sent += more->bytes_sent;
+	sum->bytes_received += more->bytes_received;
+	for (size_t i = 0; i < warnings->count; i++)
+		if (!strings_contain(&result->warnings, warnings->items[i]))
+			strings_add(&result->warnings, warnings->items[i]);
+}
+
+void push_result_free(struct push_result *result)
+{
+	strings_free(&result->warnings);
 }
 
 static void put_count(struct json_writer *w, const char *key, int64_t count)
@@ -297,9 +483,18 @@ void push_write_json(const struct push_result *result, const struct reference *t
 	put_count(&w, "GET", counts->get);
 	put_count(&w, "POST", counts->post);
 	put_count(&w, "PUT", counts->put);
+	put_count(&w, "PATCH", counts->patch);
+	put_count(&w, "DELETE", counts->remove);
 	put_count(&w, "TOKEN", counts->token);
 	json_object_end(&w);
 	json_put_int(&w, "retries", counts->retries);
+	if (result->warnings.count > 0) {
+		json_key(&w, "warnings");
+		json_array_begin(&w);
+		for (size_t i = 0; i < result->warnings.count; i++)
+			json_write_text(&w, result->warnings.items[i]);
+		json_array_end(&w);
+	}
 	json_put_int(&w, "duration_ms", result->duration_ms);
 	json_object_end(&w);
 }

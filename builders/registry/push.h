@@ -3,6 +3,8 @@
  *
  *     GET the tag's manifest ─► same digest: done, one request
  *          │ another one: the layers it names are proven to be there
+ *          │ none: PUT the manifest by digest, when several blobs are likely there (blob_memory.h);
+ *          │       a registry that refuses it names those that are missing
  *          ▼
  *     POST (+ PUT) for the rest, side by side ─► PUT manifest
  *
@@ -17,6 +19,7 @@
 
 #include "builders/image/artifact.h"
 #include "builders/registry/registry.h"
+#include "builders/registry/upload.h"
 
 /* Where manifests and blobs come from. */
 struct image_source {
@@ -38,7 +41,8 @@ struct push_options {
 	bool create_repository; /* make a missing ECR repository */
 	/* Where it is noted which referrers were pushed (pushed_note.h); NULL: nowhere. */
 	const char *note_folder;
-	struct clock *clock; /* NULL: the system's */
+	const char *kept_folder; /* "<state>/registry": tokens and hints; NULL: nothing is kept */
+	struct clock *clock;     /* NULL: the system's */
 };
 
 struct push_result {
@@ -46,8 +50,12 @@ struct push_result {
 	int64_t uploaded, existing, mounted; /* blobs */
 	int64_t referrers;                   /* manifests about the image that were not there */
 	struct session_counts counts;
+	struct strings warnings; /* what the registry wants people to know */
 	int64_t duration_ms;
 };
+void push_result_free(struct push_result *result);
+/* Adds what a session did to counts and warnings. */
+void push_take_counts(struct push_result *result, const struct session *session);
 
 /*
  * Makes target (by its tag, or only by digest when it has none but a digest) name the manifest

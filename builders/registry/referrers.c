@@ -202,7 +202,7 @@ static bool push_entry(struct session *session, const struct image_source *sourc
 	scoped(text_free) char *media_type = NULL;
 	scoped(manifest_free) struct manifest manifest = {0};
 	char digest[DIGEST_TEXT_SIZE];
-	enum put_result result;
+	scoped(put_result_free) struct put_result result = {0};
 
 	digest_to_text(&entry->manifest.digest, digest);
 	if (!source->manifest(source->self, &entry->manifest.digest, &body, &media_type, err) ||
@@ -212,9 +212,10 @@ static bool push_entry(struct session *session, const struct image_source *sourc
 		return error_raise(err, ERROR_INVALID, "the referrer %s is an index", digest);
 	if (!push_blobs(session, source, &manifest, err) ||
 		!registry_put_manifest(session, entry->tag ? entry->tag : digest,
-			manifest.media_type, buf_str(&body), &entry->manifest.digest, &result, err))
+			manifest.media_type, buf_str(&body), &entry->manifest.digest, false,
+			&result, err))
 		return false;
-	return result == PUT_DONE ||
+	return result.kind == PUT_DONE ||
 	       error_raise(err, ERROR_PROTOCOL,
 		       "%s says that it lacks blobs of %s, which it has just accepted",
 		       session_host(session), digest);

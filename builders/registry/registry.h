@@ -5,10 +5,7 @@
  * named by digest. We push bottom up - blobs, then the manifest - so no reader ever meets a manifest
  * whose blobs are missing.
  *
- * Source  distribution-spec 1.1. An upload is POST and PUT with the whole blob, because ECR's
- *         chunked uploads do not follow the specification. Each POST asks to mount the blob from a
- *         repository that may have it, first of all from this one: a registry that has it answers
- *         201, which spares the HEAD that others send first.
+ * Source  distribution-spec 1.1. How blobs get there is told in upload.h.
  */
 #ifndef BUILDERS_REGISTRY_REGISTRY_H
 #define BUILDERS_REGISTRY_REGISTRY_H
@@ -35,43 +32,27 @@ bool registry_get_manifest(struct session *session, const char *key,
 	struct remote_manifest *out_manifest, struct error *err) must_use;
 
 /* How a manifest was received. */
-enum put_result {
+enum put_kind {
 	PUT_DONE,
 	PUT_BLOBS_MISSING, /* the registry says that it lacks what the manifest names */
-};
-bool registry_put_manifest(struct session *session, const char *key, const char *media_type,
-	struct str body, const struct digest *digest, enum put_result *out_result,
-	struct error *err) must_use;
-
-enum upload_state {
-	UPLOAD_OPEN,
-	UPLOAD_EXISTED,
-	UPLOAD_MOUNTED,
-	UPLOAD_SENT,
+	PUT_REFUSED,       /* in any other way; only when asked to probe */
 };
 
-struct upload {
-	struct digest digest;
-	int64_t size_bytes;
-	const char *mount_from; /* repository that may have it; NULL: this one */
-	/* Opens the content for reading; called once per attempt, the descriptor is closed after it. */
-	bool (*open)(void *context, const struct upload *upload, int *out_fd, struct error *err);
-	void *context;
-	enum upload_state state; /* the result */
-	/* registry_upload's own */
-	bool mount_refused;
-	char *url; /* owned */
-	int tries;
+struct put_result {
+	enum put_kind kind;
+	struct digest *missing; /* owned: those that it names; none: it does not say which */
+	size_t missing_count;
 };
-void upload_free(struct upload *upload);
+void put_result_free(struct put_result *result);
 
 /*
- * Brings blobs into the repository, side by side. Interrupted uploads are begun anew, five times.
+ * Puts a manifest under a tag or a digest.
  *
- * out_repository_missing  set (with a false return, ERROR_NOT_FOUND) when it must be created first
+ * probe  only to learn which blobs are missing: a refusal of any kind is a result
  */
-bool registry_upload(struct session *session, struct upload *uploads, size_t count,
-	bool *out_repository_missing, struct error *err) must_use;
+bool registry_put_manifest(struct session *session, const char *key, const char *media_type,
+	struct str body, const struct digest *digest, bool probe, struct put_result *out_result,
+	struct error *err) must_use;
 
 /* Gets a blob into fd (truncated first, written from its start) and verifies size and digest. */
 bool registry_fetch_blob(struct session *session, const struct digest *digest, int64_t size_bytes,

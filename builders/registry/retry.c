@@ -32,6 +32,11 @@ struct registry_retry_verdict registry_retry(const struct registry_retry_observa
 		return (struct registry_retry_verdict){.again = false};
 
 	int64_t wait_ms = asked_ms(o);
+	if (wait_ms > 0) {
+		/* Whoever was turned away at the same moment should not come back at the same moment. */
+		wait_ms += (int64_t)((double)wait_ms * 0.1 * o->random);
+		wait_ms = wait_ms > RETRY_LONGEST_MS ? RETRY_LONGEST_MS : wait_ms;
+	}
 	if (wait_ms < 0) {
 		int64_t full = (int64_t)RETRY_FIRST_MS << (o->tries > 0 ? o->tries - 1 : 0);
 		wait_ms = full / 2 + (int64_t)((double)(full - full / 2) * o->random);

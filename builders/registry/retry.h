@@ -29,9 +29,8 @@ struct registry_retry_verdict {
 
 /*
  * Again after 408, 429, 5xx except 501, 505 and 507, a lost connection or a time-out, up to RETRY_TRIES
- * tries in all. Waits as long as
- * Retry-After says (seconds or a date, at most a minute), else 200 ms doubling, of which a random
- * half.
+ * tries in all. Waits as long as Retry-After says (seconds or a date) and up to a tenth more, at most a
+ * minute; else 200 ms doubling, of which a random half.
  */
 struct registry_retry_verdict registry_retry(const struct registry_retry_observation *observation);
 

@@ -4,23 +4,21 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "builders/registry/answer.h"
-#include "builders/registry/credentials.h"
+#include "builders/registry/authorization.h"
 #include "builders/registry/retry.h"
-#include "builders/registry/token.h"
 
 #include <stdlib.h>
 
-enum { HEADERS_LIMIT = 5 };
+enum { HEADERS_LIMIT = 6, WARNINGS_LIMIT = 16, WARNING_LIMIT = 500 };
 
 struct session {
 	struct http_client *client;
 	struct clock *clock;
 	char *host, *repository, *root; /* owned; root: "http://host/v2/" */
+	char *mount_from, *kept_folder; /* owned; may be NULL */
 	bool push;
-	struct credentials credentials;
-	bool looked_up;      /* credentials were asked for */
-	char *authorization; /* owned, secret: header value for our registry; NULL: none */
-	int generation;      /* counts authorizations, so that one 401 renews it once */
+	struct authorization authorization;
+	struct strings warnings;
 	struct session_counts counts;
 };
 
@@ -37,6 +35,8 @@ bool session_open(const struct reference *reference, const struct session_option
 	session->host = memory_copy_text(reference->host);
 	session->repository = memory_copy_text(reference->repository);
 	session->push = options->push;
+	session->mount_from = options->mount_from ? memory_copy_text(options->mount_from) : NULL;
+	session->kept_folder = options->kept_folder ? memory_copy_text(options->kept_folder) : NULL;
 	struct str host = str_of(reference->host), name;
 	name = host.data[0] == '[' ? str_of(reference->host) : str_cut(&host, ':');
 	if (name.data[0] == '[') {
@@ -45,15 +45,16 @@ bool session_open(const struct reference *reference, const struct session_option
 	}
 	bool plain = options->plain_http || http_host_is_loopback(name);
 	session->root = memory_format("%s://%s/v2/", plain ? "http" : "https", reference->host);
+	session->authorization = (struct authorization){.client = client,
+		.clock = session->clock,
+		.host = session->host,
+		.repository = session->repository,
+		.root = session->root,
+		.store_folder = session->kept_folder,
+		.push = session->push,
+		.mount_from = session->mount_from};
 	*out_session = session;
 	return true;
-}
-
-static void wipe(char **text)
-{
-	if (*text)
-		explicit_bzero(*text, strlen(*text));
-	text_free(text);
 }
 
 void session_close(struct session **session)
@@ -63,8 +64,10 @@ void session_close(struct session **session)
 	if (!s)
 		return;
 	http_client_free(&s->client);
-	credentials_free(&s->credentials);
-	wipe(&s->authorization);
+	authorization_free(&s->authorization);
+	strings_free(&s->warnings);
+	free(s->mount_from);
+	free(s->kept_folder);
 	free(s->host);
 	free(s->repository);
 	free(s->root);
@@ -117,80 +120,48 @@ void exchange_free(struct exchange *exchange)
 	http_response_free(&exchange->response);
 }
 
-static void set_authorization(struct session *session, char *value)
+void session_mount_from(struct session *session, const char *repository)
 {
-	wipe(&session->authorization);
-	session->authorization = value;
-	session->generation++;
+	free(session->mount_from);
+	session->mount_from = memory_copy_text(repository);
+	authorization_with_mount(&session->authorization, session->mount_from);
 }
 
-/* Looks once for who we are; a user and password go out with the first request. */
-static bool look_up(struct session *session, struct error *err)
+void session_mount_refused(struct session *session)
 {
-	if (session->looked_up)
-		return true;
-	if (!credentials_find(session->host, &session->credentials, err))
-		return error_while(err, "looking for credentials for %s", session->host);
-	session->looked_up = true;
-	if (session->credentials.password)
-		set_authorization(session, token_basic(&session->credentials));
-	return true;
+	authorization_without_mount(&session->authorization);
 }
 
-static bool refuse_credentials(struct session *session, const struct exchange *exchange,
-	struct error *err)
+const struct strings *session_warnings(const struct session *session)
 {
-	struct refusal refusal;
-
-	refusal_parse(buf_str(&exchange->response.body), &refusal);
-	if (credentials_known(&session->credentials)) {
-		error_raise(err, ERROR_DENIED, "%s refuses our credentials (from %s) for %s%s%s",
-			session->host, session->credentials.source, session->repository,
-			refusal.message[0] ? ": " : "", refusal.message);
-		return error_next(err,
-			"log in again: docker login %s, or for ECR check the AWS "
-			"credentials: aws sts get-caller-identity",
-			session->host);
-	}
-	error_raise(err, ERROR_DENIED, "%s wants credentials for %s and we have none",
-		session->host, session->repository);
-	return error_next(err, "log in: docker login %s (podman login and skopeo login do as well)",
-		session->host);
+	return &session->warnings;
 }
 
-/* Answers a 401 with a new authorization. */
-static bool authenticate(struct session *session, const struct exchange *exchange,
-	struct error *err)
+/* Warning: 299 - "text" (RFC 7234, 5.5; distribution-spec, "Warnings"): the text, once. */
+static void note_warnings(struct session *session, const struct exchange *exchange)
 {
-	static const char name[] = "WWW-Authenticate:";
-	scoped(challenge_free) struct challenge challenge = {0};
-	char *authorization;
+	static const char name[] = "Warning:";
 
 	for (size_t i = 0; i < exchange->response.headers.count; i++) {
-		struct str line = str_of(exchange->response.headers.items[i]);
+		struct str line = str_of(exchange->response.headers.items[i]), text;
+		char shown[WARNING_LIMIT];
+
 		if (line.size < sizeof(name) - 1 ||
 			!str_equal_ignoring_case((struct str){line.data, sizeof(name) - 1},
 				str_literal(name)))
 			continue;
-		challenge_parse((struct str){line.data + sizeof(name) - 1,
-					line.size - sizeof(name) + 1},
-			&challenge);
+		text = str_trim(
+			(struct str){line.data + sizeof(name) - 1, line.size - sizeof(name) + 1});
+		if (!str_starts_with(text, "299 "))
+			continue;
+		(void)str_cut(&text, '"');
+		if (text.size > 0 && text.data[text.size - 1] == '"')
+			text.size--;
+		printable_copy(text, shown, sizeof(shown));
+		if (shown[0] && session->warnings.count < WARNINGS_LIMIT &&
+			!strings_contain(&session->warnings, shown))
+			strings_add(&session->warnings, shown);
 	}
-	if (challenge.kind != CHALLENGE_BEARER)
-		return refuse_credentials(session, exchange, err);
-
-	struct token_request request = {.client = session->client,
-		.challenge = &challenge,
-		.credentials = &session->credentials,
-		.registry_url = session->root,
-		.repository = session->repository,
-		.push = session->push};
-	session->counts.token++;
-	if (!token_fetch(&request, &authorization, err))
-		return error_while(err, "getting a token for %s/%s", session->host,
-			session->repository);
-	set_authorization(session, authorization);
-	return true;
 }
 
 static void count_request(struct session *session, const struct exchange *exchange)
@@ -230,20 +201,24 @@ static void prepare(const struct session *session, struct round *round, size_t i
 	struct http_header *headers = round->headers[i];
 	size_t count = 0;
 
-	if (session->authorization && url_same_origin(session->root, x->url))
-		headers[count++] = (struct http_header){"Authorization", session->authorization};
+	if (session->authorization.token.value && url_same_origin(session->root, x->url))
+		headers[count++] =
+			(struct http_header){"Authorization", session->authorization.token.value};
 	if (x->accept)
 		headers[count++] = (struct http_header){"Accept", x->accept};
 	if (x->content_type)
 		headers[count++] = (struct http_header){"Content-Type", x->content_type};
 	if (x->if_match)
 		headers[count++] = (struct http_header){"If-Match", x->if_match};
+	if (x->content_range)
+		headers[count++] = (struct http_header){"Content-Range", x->content_range};
 	round->requests[i] = (struct http_request){.method = x->method,
 		.url = x->url,
 		.headers = headers,
 		.header_count = count,
 		.body = x->body,
 		.body_fd = x->body_fd,
+		.body_offset = x->body_offset,
 		.body_size = x->body_size,
 		.timeout_ms = x->body_fd > 0 || x->on_body ? -1 : 0,
 		.send_once = x->once,
@@ -253,7 +228,7 @@ static void prepare(const struct session *session, struct round *round, size_t i
 		.context = x->context};
 }
 
-static double random_fraction(void)
+double random_fraction(void)
 {
 	unsigned char byte;
 
@@ -268,22 +243,51 @@ enum step {
 	STEP_FAILED,
 };
 
+/* 401: with new credentials once, without the mount's scope once more. */
+static enum step judge_refused(struct session *session, struct exchange *x, struct error *err)
+{
+	struct authorization *a = &session->authorization;
+	struct error why = {0};
+
+	if (!url_same_origin(session->root, x->url)) {
+		authorization_refuse(a, buf_str(&x->response.body), err);
+		return STEP_FAILED;
+	}
+	if (x->authenticated) {
+		if (x->tentative)
+			return STEP_SETTLED;
+		if (!authorization_has_mount(a)) {
+			authorization_refuse(a, buf_str(&x->response.body), err);
+			return STEP_FAILED;
+		}
+		authorization_without_mount(a);
+	}
+	x->authenticated = true;
+	if (authorization_answer(a, &x->response, &why))
+		return STEP_AGAIN;
+	if (x->tentative && why.kind == ERROR_DENIED) {
+		error_ignore(&why, "the caller goes another way");
+		return STEP_SETTLED;
+	}
+	error_move(err, &why);
+	return STEP_FAILED;
+}
+
 static enum step judge(struct session *session, struct exchange *x, int generation,
 	int64_t *wait_ms, struct error *err)
 {
 	const char *retry_after = http_response_header(&x->response, "Retry-After");
 
 	if (x->response.status == 401) {
-		if (session->generation != generation)
+		if (session->authorization.generation != generation && !x->authenticated) {
+			x->authenticated = true;
 			return STEP_AGAIN; /* another exchange of this round renewed it */
-		if (x->authenticated || !url_same_origin(session->root, x->url)) {
-			refuse_credentials(session, x, err);
-			return STEP_FAILED;
 		}
-		x->authenticated = true;
-		return authenticate(session, x, err) ? STEP_AGAIN : STEP_FAILED;
+		return judge_refused(session, x, err);
 	}
-	if (x->once && x->response.status != 429)
+	if (x->once && (x->tentative || x->response.status != 429))
+		return STEP_SETTLED;
+	if (x->tentative && x->response.error.kind)
 		return STEP_SETTLED;
 
 	struct registry_retry_verdict verdict = registry_retry(
@@ -313,7 +317,9 @@ static bool perform_round(struct session *session, struct round *round, size_t p
 	int64_t wait_ms = 0;
 	size_t left = 0;
 
-	round->generation = session->generation;
+	if (!authorization_freshen(&session->authorization, err))
+		return false;
+	round->generation = session->authorization.generation;
 	for (size_t i = 0; i < round->count; i++) {
 		struct exchange *x = round->open[i];
 		if (x->restart && !x->restart(x->context, err))
@@ -331,7 +337,9 @@ static bool perform_round(struct session *session, struct round *round, size_t p
 		round->responses[i] = (struct http_response){0};
 		x->tries++;
 		count_request(session, x);
+		note_warnings(session, x);
 	}
+	session->counts.token = session->authorization.fetched;
 	for (size_t i = 0; i < round->count; i++) {
 		enum step step = judge(session, round->open[i], round->generation, &wait_ms, err);
 		if (step == STEP_FAILED)
@@ -366,17 +374,42 @@ bool session_perform(struct session *session, struct exchange *exchanges, size_t
 		.headers = memory_new_array(count, sizeof(*round.headers)),
 		.count = count};
 
-	if (!look_up(session, err))
+	if (!authorization_look_up(&session->authorization, err))
 		return false;
 	for (size_t i = 0; i < count; i++)
 		round.open[i] = &exchanges[i];
 	while (round.count > 0)
 		if (!perform_round(session, &round, parallel, err))
 			return false;
+	session->counts.token = session->authorization.fetched;
 	for (size_t i = 0; i < count; i++)
-		if (exchanges[i].response.error.kind && !exchanges[i].once)
+		if (exchanges[i].response.error.kind && !exchanges[i].once &&
+			!exchanges[i].tentative)
 			return raise_no_answer(session, &exchanges[i], err);
 	return true;
+}
+
+bool session_has_code(const struct exchange *exchange, const char *code)
+{
+	struct refusal refusal;
+
+	refusal_parse(buf_str(&exchange->response.body), &refusal);
+	return text_equal(refusal.code, code);
+}
+
+bool session_check_digest(const struct exchange *x, const struct digest *real, struct error *err)
+{
+	const char *text = http_response_header(&x->response, "Docker-Content-Digest");
+	struct digest said;
+	char got[DIGEST_TEXT_SIZE];
+
+	if (!text || !digest_parse(str_trim(str_of(text)), &said) || digest_equal(&said, real))
+		return true;
+	digest_to_text(real, got);
+	error_raise(err, ERROR_PROTOCOL, "%s %.*s: the registry says the digest is %s, it is %s",
+		x->method, url_shown(x->url), text, got);
+	return error_next(err,
+		"the registry or a proxy before it changes content; do not trust it");
 }
 
 bool session_refuse(struct session *session, const struct exchange *exchange, const char *expected,
@@ -400,7 +433,9 @@ bool session_refuse(struct session *session, const struct exchange *exchange, co
 			session->repository);
 	if (status == 403)
 		error_next(err, "the credentials used (%s) may not do this on %s",
-			session->credentials.source ? session->credentials.source : "none",
+			session->authorization.credentials.source
+				? session->authorization.credentials.source
+				: "none",
 			session->repository);
 	if (status == 507)
 		error_next(err, "free some space on the disk of the registry at %s", session->host);

@@ -2,7 +2,7 @@
  * session.h - requests to one repository of one registry: who we are, when to try again, how many
  *             requests were made.
  *
- *     answer 401 ─► challenge ─► Basic, or a Bearer token fetched once ─► the request again
+ *     answer 401 ─► authorization.h ─► the request again
  *     answer 429, 5xx, none ─► registry_retry() ─► wait ─► the request again
  *
  * Known credentials are sent with the first request, so a registry with Basic costs no round trip
@@ -20,9 +20,11 @@
 struct session;
 
 struct session_options {
-	bool plain_http;     /* HTTP without TLS; loopback hosts are by themselves */
-	bool push;           /* ask for the right to push as well */
-	struct clock *clock; /* NULL: the system's */
+	bool plain_http;         /* HTTP without TLS; loopback hosts are by themselves */
+	bool push;               /* ask for the right to push as well */
+	const char *mount_from;  /* ask for the right to read this repository besides; NULL: none */
+	const char *kept_folder; /* where tokens of earlier runs are; NULL: none are kept */
+	struct clock *clock;     /* NULL: the system's */
 };
 
 bool session_open(const struct reference *reference, const struct session_options *options,
@@ -33,6 +35,13 @@ const char *session_host(const struct session *session);
 const char *session_repository(const struct session *session);
 struct clock *session_clock(const struct session *session);
 bool session_pushes(const struct session *session); /* was opened to push */
+/* Blobs may be mounted from there: asks for the right to read it as well. */
+void session_mount_from(struct session *session, const char *repository);
+/* The registry refused a mount: the right to read its source is not asked for any more. Some token
+ * servers (GitLab's) give the last scope only, and then we could not push either. */
+void session_mount_refused(struct session *session);
+/* What the registry wants people to know ("Warning: 299 …"), each text once. */
+const struct strings *session_warnings(const struct session *session);
 /* The URL of a path below the repository: session_url(s, "manifests/%s", tag); owned. */
 char *session_url(const struct session *session, const char *format, ...)
 	must_use printf_like(2, 3);
@@ -44,10 +53,12 @@ struct exchange {
 	const char *accept;       /* NULL: none */
 	const char *content_type; /* NULL: none */
 	const char *if_match;     /* an ETag; NULL: none */
+	const char *content_range;
 	struct str body;
-	int body_fd; /* > 0: body_size bytes of it from the start */
-	int64_t body_size;
-	bool once; /* a lost connection or 5xx is the caller's business, not repeated here */
+	int body_fd; /* > 0: body_size bytes of it from body_offset */
+	int64_t body_offset, body_size;
+	bool once;      /* a lost connection or 5xx is the caller's business, not repeated here */
+	bool tentative; /* it is but a try: a lost connection and a 401 are the caller's business too */
 	bool (*on_body)(void *context, const void *bytes, size_t size, struct error *err);
 	/* Called before each try, so that on_body can begin anew; NULL: nothing to do. */
 	bool (*restart)(void *context, struct error *err);
@@ -75,6 +86,16 @@ bool session_perform(struct session *session, struct exchange *exchanges, size_t
  * advice where we have some. Always false. */
 bool session_refuse(struct session *session, const struct exchange *exchange, const char *expected,
 	struct error *err);
+
+/* Is this the code of the first error in its answer? */
+bool session_has_code(const struct exchange *exchange, const char *code);
+
+/* Docker-Content-Digest is advisory and may use another algorithm; a sha256 that differs is a lie. */
+bool session_check_digest(const struct exchange *exchange, const struct digest *real,
+	struct error *err) must_use;
+
+/* 0 … 1, for spreading retries. */
+double random_fraction(void);
 
 /* What was done so far. */
 struct session_counts {

@@ -7,7 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ANSWER_LIMIT = 1 << 20 };
+enum {
+	ANSWER_LIMIT = 1 << 20,
+	LIFE_LEAST_MS = 60 * 1000, /* what the specification says of an answer without it */
+	LIFE_MOST_MS = 24 * 60 * 60 * 1000, /* nobody hands out tokens for longer */
+};
+
+void token_free(struct token *token)
+{
+	if (token->value)
+		explicit_bzero(token->value, strlen(token->value));
+	text_free(&token->value);
+	token->expires_ms = 0;
+}
 
 static void wipe_buf(struct buf *buf)
 {
@@ -28,15 +40,21 @@ char *token_basic(const struct credentials *credentials)
 	return buf_take(&out);
 }
 
-/* Our own scope, unless the registry uses words of its own (ECR Public: "aws"). */
-static char *scope_of(const struct token_request *request)
+/* Our own scopes, unless the registry uses words of its own (ECR Public: "aws"). */
+static struct strings scopes_of(const struct token_request *request)
 {
 	const char *asked = request->challenge->scope;
+	struct strings scopes = {0};
 
-	if (asked && *asked && !text_starts_with(asked, "repository:"))
-		return memory_copy_text(asked);
-	return memory_format("repository:%s:%s", request->repository,
+	if (asked && *asked && !text_starts_with(asked, "repository:")) {
+		strings_add(&scopes, asked);
+		return scopes;
+	}
+	strings_printf(&scopes, "repository:%s:%s", request->repository,
 		request->push ? "pull,push" : "pull");
+	if (request->mount_from)
+		strings_printf(&scopes, "repository:%s:pull", request->mount_from);
+	return scopes;
 }
 
 static void add_parameter(struct buf *out, const char *name, const char *value)
@@ -63,8 +81,17 @@ static bool check_realm(const struct token_request *request, struct error *err)
 	return location_resolve(request->registry_url, realm, NULL, &url, err);
 }
 
-static bool read_token(const struct http_response *response, const char *url,
-	char **out_authorization, struct error *err)
+static int64_t life_of(const struct json *answer)
+{
+	int64_t seconds = json_get_int(answer, "expires_in", 0);
+
+	if (seconds < LIFE_LEAST_MS / 1000)
+		return LIFE_LEAST_MS;
+	return seconds > LIFE_MOST_MS / 1000 ? LIFE_MOST_MS : seconds * 1000;
+}
+
+static bool read_token(const struct http_response *response, const char *url, int64_t now_ms,
+	struct token *out_token, struct error *err)
 {
 	scoped(json_free) struct json *answer = NULL;
 	struct refusal refusal;
@@ -88,26 +115,34 @@ static bool read_token(const struct http_response *response, const char *url,
 		token = json_get_text(answer, "access_token", "");
 	if (!*token || strpbrk(token, "\r\n \t"))
 		return error_raise(err, ERROR_PROTOCOL, "the token server %s sent no token", url);
-	*out_authorization = memory_format("Bearer %s", token);
+	*out_token = (struct token){.value = memory_format("Bearer %s", token),
+		.expires_ms = now_ms + life_of(answer)};
 	return true;
 }
 
-bool token_fetch(const struct token_request *request, char **out_authorization, struct error *err)
+bool token_fetch(const struct token_request *request, struct token *out_token, struct error *err)
 {
 	const char *realm = request->challenge->realm;
-	scoped(text_free) char *scope = scope_of(request);
+	scoped(strings_free) struct strings scopes = scopes_of(request);
 	scoped(wipe_buf) struct buf parameters = {0};
 	scoped(text_free) char *basic = NULL;
 	struct http_header headers[1];
 	struct http_request http = {.headers = headers, .body_limit_bytes = ANSWER_LIMIT};
 	struct http_response response = {0};
+	int64_t now_ms = clock_now(request->clock); /* it lives from before it was asked for */
 
 	if (!check_realm(request, err))
 		return false;
 	add_parameter(&parameters, "service", request->challenge->service);
-	add_parameter(&parameters, "scope", scope);
+	for (size_t i = 0; i < scopes.count && !request->credentials->identity_token; i++)
+		add_parameter(&parameters, "scope", scopes.items[i]);
 	scoped(text_free) char *url = NULL;
 	if (request->credentials->identity_token) {
+		/* RFC 6749, 3.3: one parameter, scopes parted by spaces. */
+		scoped(buf_free) struct buf all = {0};
+		for (size_t i = 0; i < scopes.count; i++)
+			buf_printf(&all, "%s%s", i ? " " : "", scopes.items[i]);
+		add_parameter(&parameters, "scope", buf_text(&all));
 		add_parameter(&parameters, "grant_type", "refresh_token");
 		add_parameter(&parameters, "client_id", "dogshore");
 		add_parameter(&parameters, "refresh_token", request->credentials->identity_token);
@@ -126,7 +161,7 @@ bool token_fetch(const struct token_request *request, char **out_authorization, 
 	}
 	http.url = url;
 	bool ok = http_perform(request->client, &http, &response, err) &&
-		  read_token(&response, realm, out_authorization, err);
+		  read_token(&response, realm, now_ms, out_token, err);
 	wipe_buf(&response.body);
 	http_response_free(&response);
 	return ok;

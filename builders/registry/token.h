@@ -8,6 +8,7 @@
 #ifndef BUILDERS_REGISTRY_TOKEN_H
 #define BUILDERS_REGISTRY_TOKEN_H
 
+#include "base/clock.h"
 #include "base/http_client.h"
 #include "builders/registry/answer.h"
 #include "builders/registry/credentials.h"
@@ -23,18 +24,27 @@ struct token_request {
 		registry_url; /* who sent us: credentials go to a realm without TLS only from there */
 	const char *repository;
 	bool push;
+	const char *mount_from; /* a repository to read besides, for mounts; NULL: none */
+	struct clock *clock;
 };
+
+struct token {
+	char *value;        /* owned, secret: "Bearer …" */
+	int64_t expires_ms; /* wall clock */
+};
+void token_free(struct token *token);
 
 /*
  * Fetches "Bearer …"; owned, secret.
  *
  * Asks for pull and push at once when we mean to push: the challenge of a HEAD asks for pull only,
- * and the upload would then be refused.
+ * and the upload would then be refused. The scope of a mount's source comes last: some servers
+ * heed only the first scope (and others only the last: session_mount_refused()).
  *
  * Fails with ERROR_DENIED (the server refuses, or the realm is one that must not get credentials),
  * ERROR_PROTOCOL (an answer without a token).
  */
-bool token_fetch(const struct token_request *request, char **out_authorization, struct error *err)
+bool token_fetch(const struct token_request *request, struct token *out_token, struct error *err)
 	must_use;
 
 #endif

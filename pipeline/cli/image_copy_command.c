@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "base/path.h"
 #include "builders/registry/copy.h"
 #include "pipeline/cli/cancel.h"
 #include "pipeline/cli/command.h"
@@ -24,9 +25,12 @@ static const struct option_set options = {
 static bool run(struct command_context *context, struct error *err)
 {
 	scoped(place_free) struct place from = {0}, to = {0};
-	struct push_result result;
+	scoped(push_result_free) struct push_result result = {0};
+
+	scoped(text_free) char *kept = path_join(context->state, "registry");
 
 	cancel_at_once(context->json);
+	given.kept_folder = kept;
 	if (!place_parse(context->words.items[0], &from, err) ||
 		!place_parse(context->words.items[1], &to, err))
 		return false;
@@ -36,6 +40,8 @@ static bool run(struct command_context *context, struct error *err)
 	if (!copy_image(&from, &to, &given, &result, err))
 		return error_while(err, "copying %s to %s", context->words.items[0],
 			context->words.items[1]);
+	for (size_t i = 0; i < result.warnings.count; i++)
+		fprintf(stderr, "warning: the registry says: %s\n", result.warnings.items[i]);
 	if (context->json) {
 		struct reference *named = to.is_layout ? &from.reference : &to.reference;
 		push_write_json(&result, named, "image copy", &context->result);

@@ -26,13 +26,17 @@ static bool run(struct command_context *context, struct error *err)
 {
 	scoped(reference_free) struct reference target = {0};
 	scoped(text_free) char *notes = path_join(context->state, "pushed");
-	struct push_result result;
+	scoped(text_free) char *kept = path_join(context->state, "registry");
+	scoped(push_result_free) struct push_result result = {0};
 
 	given.note_folder = notes;
 	cancel_at_once(context->json);
+	given.kept_folder = kept;
 	if (!reference_parse(context->words.items[1], &target, err) ||
 		!copy_layout_to_registry(context->words.items[0], &target, &given, &result, err))
 		return false;
+	for (size_t i = 0; i < result.warnings.count; i++)
+		fprintf(stderr, "warning: the registry says: %s\n", result.warnings.items[i]);
 	if (context->json) {
 		push_write_json(&result, &target, "image push", &context->result);
 		return true;

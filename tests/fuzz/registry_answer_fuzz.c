@@ -1,17 +1,19 @@
 #include "base/memory.h"
 #include "builders/registry/answer.h"
 #include "builders/registry/credentials.h"
+#include "builders/registry/upload_course.h"
 
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The bytes are a challenge, a refusal, a Location and a docker configuration. */
+/* The bytes are a challenge, a refusal, missing blobs, a Location and a docker configuration, and a Range. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct str text = {(const char *)data, size};
 	struct challenge challenge = {0};
 	struct refusal refusal;
+	struct digest *missing = NULL;
 	struct credentials credentials = {0};
 	struct error err = {0};
 	char *location = str_copy(text), *url = NULL;
@@ -19,6 +21,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	challenge_parse(text, &challenge);
 	challenge_free(&challenge);
 	refusal_parse(text, &refusal);
+	if (refusal_missing(text, &missing) > 0 && !missing)
+		abort();
+	free(missing);
+	(void)upload_range_size(text);
 	for (const char *at = refusal.message; *at; at++)
 		if ((unsigned char)*at < ' ')
 			abort();
@@ -29,7 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text_free(&location);
 	/* No helper of this machine may be started by what a fuzzer thinks up. */
 	if (!memmem(data, size, "cred", 4) &&
-		!credentials_from_config(text, "input", "r.example.com", &credentials, &err))
+		!credentials_from_config(text, "input", "r.example.com", "team/app", &credentials,
+			&err))
 		error_free(&err);
 	credentials_free(&credentials);
 	return 0;

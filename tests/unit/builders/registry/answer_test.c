@@ -3,6 +3,8 @@
 #include "base/memory.h"
 #include "builders/registry/answer.h"
 
+#include <stdlib.h>
+
 TEST(challenges_are_read_and_bearer_is_preferred)
 {
 	static const struct {
@@ -125,6 +127,45 @@ TEST(credentials_belong_to_scheme_host_and_port)
 	CHECK(!url_same_origin("https://a.b/", "https://a.b:444/"));
 	CHECK(!url_same_origin("https://a.b/", "https://a.bc/"));
 	CHECK(!url_same_origin("https://a.b/", "nonsense"));
+}
+
+#define A64 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define B64 "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+TEST(all_blobs_that_a_refusal_names_are_found)
+{
+	static const struct {
+		const char *body;
+		size_t count;
+	} cases[] = {
+		/* docker-registry 2.8.2 */
+		{"{\"errors\":[{\"code\":\"MANIFEST_BLOB_UNKNOWN\",\"message\":\"blob unknown to "
+		 "registry\",\"detail\":\"sha256:" A64 "\"},{\"code\":\"MANIFEST_BLOB_UNKNOWN\","
+		 "\"message\":\"blob unknown to registry\",\"detail\":\"sha256:" B64 "\"}]}",
+			2},
+		/* the specification shows an object */
+		{"{\"errors\":[{\"code\":\"BLOB_UNKNOWN\",\"detail\":{\"digest\":\"sha256:" A64
+		 "\"}}]}",
+			1},
+		{"{\"errors\":[{\"code\":\"MANIFEST_BLOB_UNKNOWN\",\"message\":\"blob sha256:" A64
+		 " is missing\"}]}",
+			1},
+		{"{\"errors\":[{\"code\":\"MANIFEST_BLOB_UNKNOWN\",\"message\":\"some\"}]}", 0},
+		{"{\"errors\":[{\"code\":\"DENIED\",\"message\":\"sha256:" A64 "\"}]}", 0},
+		{"{\"errors\":[{\"code\":\"BLOB_UNKNOWN\",\"message\":\"sha256:xyz\"}]}", 0},
+		{"{\"errors\":{}}", 0},
+		{"<html>", 0},
+	};
+
+	for (size_t i = 0; i < countof(cases); i++) {
+		struct digest *digests = NULL;
+		struct digest wanted;
+
+		CHECK_INT(refusal_missing(str_of(cases[i].body), &digests), cases[i].count);
+		REQUIRE(digest_parse(str_of("sha256:" A64), &wanted));
+		CHECK(cases[i].count == 0 || digest_equal(&digests[0], &wanted));
+		free(digests);
+	}
 }
 
 TEST_MAIN()

@@ -9,7 +9,8 @@
 static bool find(const char *config, const char *host, struct credentials *out)
 {
 	struct error err = {0};
-	bool ok = credentials_from_config(str_of(config), "config.json", host, out, &err);
+	bool ok =
+		credentials_from_config(str_of(config), "config.json", host, "team/app", out, &err);
 
 	error_free(&err);
 	return ok;
@@ -44,6 +45,28 @@ TEST(other_hosts_get_nothing)
 	CHECK(!credentials_known(&found));
 }
 
+/* containers-auth.json(5): the most specific key that fits wins. */
+TEST(a_key_may_name_a_repository_or_a_part_of_one)
+{
+	static const char config[] = "{\"auths\":{\"r\":{\"auth\":\"aG9zdDp4\"}," /* host:x */
+				     "\"r/team\":{\"auth\":\"dGVhbTp4\"},"        /* team:x */
+				     "\"r/team/app\":{\"auth\":\"YXBwOng=\"},"    /* app:x */
+				     "\"r/v1beta\":{\"auth\":\"djE6eA==\"}}}";    /* v1:x */
+	static const struct {
+		const char *repository, *user;
+	} rows[] = {{"team/app", "app"}, {"team/app/sub", "app"}, {"team/apples", "team"},
+		{"teams", "host"}, {"v1beta/x", "v1"}, {"other", "host"}};
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		scoped(credentials_free) struct credentials found = {0};
+		struct error err = {0};
+
+		REQUIRE_OK(credentials_from_config(str_of(config), "auth.json", "r",
+			rows[i].repository, &found, &err));
+		CHECK_TEXT(found.user, rows[i].user);
+	}
+}
+
 TEST(docker_hub_has_a_key_of_its_own)
 {
 	scoped(credentials_free) struct credentials found = {0};
@@ -70,15 +93,15 @@ TEST(damaged_files_are_errors_that_show_no_secret)
 	struct error err = {0};
 
 	CHECK(!credentials_from_config(str_of("{\"auths\":{\"r\":{\"auth\":\"hunter2hunter2!\"}}}"),
-		"config.json", "r", &found, &err));
+		"config.json", "r", "a", &found, &err));
 	CHECK_INT(err.kind, ERROR_INVALID);
 	CHECK_CONTAINS(err.message, "config.json");
 	CHECK(!strstr(err.message, "hunter2"));
 	error_free(&err);
-	CHECK_FAILS(credentials_from_config(str_of("{"), "config.json", "r", &found, &err),
+	CHECK_FAILS(credentials_from_config(str_of("{"), "config.json", "r", "a", &found, &err),
 		ERROR_INVALID);
 	CHECK_FAILS(credentials_from_config(str_of("{\"credHelpers\":{\"r\":\"../x\"}}"),
-			    "config.json", "r", &found, &err),
+			    "config.json", "r", "a", &found, &err),
 		ERROR_INVALID);
 }
 
