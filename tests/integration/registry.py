@@ -65,7 +65,7 @@ class Request:
 
     def __init__(self, method, target, headers, body):
         self.method, self.headers, self.body = method, headers, body
-        self.path, _, self.query = target.partition("?")
+        self.path, _, self.query = re.sub("^http://[^/]*", "", target).partition("?")  # a proxy's have a host
         self.kind = ("upload" if "/blobs/uploads" in self.path else "blob" if "/blobs/" in self.path
                      else "manifest" if "/manifests/" in self.path else "other")
 
@@ -83,14 +83,16 @@ class ScriptedRegistry:
     def __init__(self, script=None, on_head=None):
         registry = self
         self.script, self.requests, self.blobs, self.manifests, self.times = script, [], {}, {}, {}
+        self.sessions = {}  # path of an open upload: what it has
         self.on_head = on_head  # called with the headers of an upload before its body is read
         self.lock = threading.Lock()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            registry = self
 
             def handle_any(self):
-                if registry.on_head and self.command == "PUT" and registry.on_head(self) is CUT:
+                if registry.on_head and self.command in ("PUT", "PATCH") and registry.on_head(self) is CUT:
                     self.rfile.read(10)
                     self.close_connection = True
                     self.connection.shutdown(socket.SHUT_RDWR)
@@ -103,7 +105,7 @@ class ScriptedRegistry:
                     return
                 status, headers, content = answer
                 self.send_response(status)
-                for name, value in headers.items():
+                for name, value in headers.items() if isinstance(headers, dict) else headers:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
@@ -148,7 +150,8 @@ class ScriptedRegistry:
                 named = json.loads(request.body)
                 missing = [d["digest"] for d in [named.get("config"), *named.get("layers", [])] if d and d["digest"] not in self.blobs]
                 if missing:
-                    return self.refuse(400, "MANIFEST_BLOB_UNKNOWN", missing[0])
+                    errors = [{"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown to registry", "detail": d} for d in missing]
+                    return 400, {"Content-Type": "application/json"}, json.dumps({"errors": errors}).encode()
                 stored = (request.headers["Content-Type"], request.body)
                 self.manifests[key] = self.manifests[digest_of(request.body)] = stored
                 return 201, {"Docker-Content-Digest": digest_of(request.body)}, b""
@@ -159,16 +162,37 @@ class ScriptedRegistry:
         if request.kind == "upload" and method == "POST":
             if query.get("mount") in self.blobs:
                 return 201, {"Docker-Content-Digest": query["mount"]}, b""
+            self.sessions[f"{path}{len(self.requests)}"] = b""
             return 202, {"Location": f"{path}{len(self.requests)}?_state=a%2Bb"}, b""
-        if request.kind == "upload" and method == "PUT":
-            if digest_of(request.body) != query.get("digest"):
-                return self.refuse(400, "DIGEST_INVALID", "provided digest did not match")
-            self.blobs[query["digest"]] = request.body
-            return 201, {"Docker-Content-Digest": query["digest"]}, b""
+        if request.kind == "upload":
+            return self.serve_session(request, query)
         if request.kind == "blob" and method in ("GET", "HEAD"):
             content = self.blobs.get(re.sub(r".*/blobs/", "", path))
             return (200, {}, content) if content is not None else self.refuse(404, "BLOB_UNKNOWN", path)
         return self.refuse(404, "UNSUPPORTED", path)
+
+    def serve_session(self, request, query):
+        """An open upload, as the specification has it."""
+        path, has = request.path, self.sessions.get(request.path)
+        if has is None:
+            return self.refuse(404, "BLOB_UPLOAD_UNKNOWN", path)
+        where = {"Location": f"{path}?_state={len(self.requests)}", "Range": f"0-{max(len(has) - 1, 0)}"}
+        if request.method == "DELETE":
+            del self.sessions[path]
+            return 204, {}, b""
+        if request.method == "GET":
+            return 204, where, b""
+        first = request.headers.get("Content-Range", f"{len(has)}-").partition("-")[0]
+        if first != str(len(has)):
+            return 416, where, b""
+        has = self.sessions[path] = has + request.body
+        if request.method == "PATCH":
+            return 202, where | {"Range": f"0-{len(has) - 1}"}, b""
+        if digest_of(has) != query.get("digest"):
+            return self.refuse(400, "DIGEST_INVALID", "provided digest did not match")
+        del self.sessions[path]
+        self.blobs[query["digest"]] = has
+        return 201, {"Docker-Content-Digest": query["digest"]}, b""
 
     @staticmethod
     def refuse(status, code, message, **headers):
