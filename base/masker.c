@@ -63,69 +63,84 @@ static enum match shape_at(const struct masker *masker, struct str text, bool la
 	return MATCH_NONE;
 }
 
-/* The name before a credential, which may have a known secret in it. */
-static void show_name(const struct masker *masker, struct str name, struct buf *out)
-{
-	for (size_t at = 0, size; at < name.size; at += size) {
-		struct str rest = {name.data + at, name.size - at};
+enum mark {
+	MARK_SHOWN, /* also what lies behind marks */
+	MARK_BEGIN, /* the first byte of what is hidden */
+	MARK_INSIDE,
+};
 
-		size = 1;
-		if (match_at(masker, rest, true, &size) == MATCH_WHOLE)
-			buf_append_text(out, "***");
-		else
-			buf_append(out, rest.data, size = 1);
-	}
+/* Hides bytes of held; what overlaps becomes one. Doing it again changes nothing. */
+static void hide(struct masker *masker, size_t from, size_t size)
+{
+	struct buf *marks = &masker->marks;
+
+	while (marks->size < from + size)
+		buf_append_char(marks, MARK_SHOWN);
+	if (marks->data[from] == MARK_SHOWN)
+		marks->data[from] = MARK_BEGIN;
+	memset(marks->data + from + 1, MARK_INSIDE, size - 1);
 }
 
-/* What happens to the text that rest begins with; its size, 0 when that is undecided. */
-static size_t show_next(const struct masker *masker, struct str rest, bool last, struct buf *out)
+/* Hides what begins at this byte of held; false when that is undecided. Also within what is hidden
+ * already: another secret may begin there and go on behind it. */
+static bool find_at(struct masker *masker, size_t at, bool last)
 {
+	struct str rest = {masker->held.data + at, masker->held.size - at};
 	struct secret_place place;
 	size_t size;
-	enum match match = match_at(masker, rest, last, &size);
+	enum match known = match_at(masker, rest, last, &size);
 
-	if (match == MATCH_WHOLE) {
+	if (known == MATCH_PART)
+		return false;
+	if (known == MATCH_WHOLE)
+		hide(masker, at, size);
+	enum match shape = shape_at(masker, rest, last, &place);
+
+	if (shape == MATCH_WHOLE && place.size)
+		hide(masker, at + place.start, place.size);
+	return shape != MATCH_PART;
+}
+
+static void show_byte(const struct masker *masker, size_t at, struct buf *out)
+{
+	enum mark mark = at < masker->marks.size ? (enum mark)masker->marks.data[at] : MARK_SHOWN;
+
+	if (mark == MARK_SHOWN)
+		buf_append_char(out, masker->held.data[at]);
+	else if (mark == MARK_BEGIN)
 		buf_append_text(out, "***");
-		return size;
-	}
-	if (match == MATCH_NONE)
-		match = shape_at(masker, rest, last, &place);
-	if (match == MATCH_PART)
-		return 0;
-	if (match == MATCH_WHOLE) {
-		show_name(masker, (struct str){rest.data, place.start}, out);
-		buf_append_text(out, "***");
-		return place.start + place.size;
-	}
-	buf_append_char(out, rest.data[0]);
-	return 1;
 }
 
 /* Moves the front of held to out, up to what is undecided. */
 static void show(struct masker *masker, bool last, struct buf *out)
 {
-	struct str rest = buf_str(&masker->held);
+	struct str held = buf_str(&masker->held);
 	bool starts[256] = {false};
+	size_t at = 0;
 
 	for (size_t i = 0; i < masker->secrets.count; i++)
 		starts[(unsigned char)masker->secrets.items[i][0]] = true;
 	for (size_t i = 0; i < secret_shape_count; i++)
 		starts[(unsigned char)secret_shapes[i].anchor[0]] = true;
-	while (rest.size) {
-		size_t size = 0;
+	while (at < held.size) {
+		size_t plain = at;
 
-		while (size < rest.size && !starts[(unsigned char)rest.data[size]])
-			size++;
-		if (size)
-			buf_append(out, rest.data, size);
-		else
-			size = show_next(masker, rest, last, out);
-		if (!size)
-			break;
-		masker->previous = rest.data[size - 1];
-		rest = (struct str){rest.data + size, rest.size - size};
+		/* Most bytes neither begin a secret nor are hidden. */
+		while (plain < held.size && plain >= masker->marks.size &&
+			!starts[(unsigned char)held.data[plain]])
+			plain++;
+		if (plain > at) {
+			buf_append(out, held.data + at, plain - at);
+			at = plain;
+		} else {
+			if (starts[(unsigned char)held.data[at]] && !find_at(masker, at, last))
+				break;
+			show_byte(masker, at++, out);
+		}
+		masker->previous = held.data[at - 1];
 	}
-	buf_remove_front(&masker->held, masker->held.size - rest.size);
+	buf_remove_front(&masker->marks, at < masker->marks.size ? at : masker->marks.size);
+	buf_remove_front(&masker->held, at);
 }
 
 void masker_feed(struct masker *masker, struct str piece, struct buf *out)
@@ -143,4 +158,5 @@ void masker_free(struct masker *masker)
 {
 	strings_free(&masker->secrets);
 	buf_free(&masker->held);
+	buf_free(&masker->marks);
 }

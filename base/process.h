@@ -75,13 +75,14 @@ bool process_run(const struct process_options *options, struct str input, int64_
 void process_result_free(struct process_result *result);
 
 /*
- * Replaces every exact occurrence of a secret by "***" in a stream that arrives in pieces, longer
- * secrets first, also across pieces; and whatever looks like a credential (secret_shape.h), of which
- * nobody told us. Empty secrets are ignored.
+ * Replaces every exact occurrence of a secret by "***" in a stream that arrives in pieces, also
+ * across pieces; and whatever looks like a credential (secret_shape.h), of which nobody told us.
+ * Occurrences that overlap become one "***". Empty secrets are ignored.
  */
 struct masker {
 	struct strings secrets; /* owned; sorted longest first */
 	struct buf held;        /* owned; the tail that may be the start of a secret */
+	struct buf marks;       /* owned; which of its first bytes are hidden */
 	char previous;          /* what stood before held; NUL at the beginning */
 };
 void masker_add(struct masker *masker, const char *secret);

@@ -38,6 +38,20 @@ TEST(a_longer_secret_is_hidden_whole)
 	check_masked(secrets_of("password1", "pass"), "password", "***word");
 }
 
+TEST(secrets_that_overlap_are_hidden_whole)
+{
+	check_masked(secrets_of("abcd", "cdef"), "abcdef abcd cdef", "*** *** ***");
+	check_masked(secrets_of("abcd", "cdef", "fgh"), "-abcdefgh-", "-***-");
+	/* a secret may overlap itself, too */
+	check_masked(secrets_of("abab"), "abababab.", "***.");
+	check_masked(secrets_of("aaa"), "aaaaa aa", "*** aa");
+	/* one that lies in the middle of another, and goes no further */
+	check_masked(secrets_of("abcd", "bc"), "abcd bcd", "*** ***d");
+	/* the overlapping one does not come after all */
+	check_masked(secrets_of("abcd", "cdef"), "abcde", "***e");
+	check_masked(secrets_of("abcd", "cdef"), "abcdegcdef", "***eg***");
+}
+
 TEST(lines_and_odd_bytes_may_be_part_of_a_secret)
 {
 	check_masked(secrets_of("line 1\nline 2\n"), "x line 1\nline 2\ny", "x ***y");
@@ -94,6 +108,14 @@ TEST(a_secret_in_the_name_of_a_credential_is_hidden_too)
 {
 	check_masked(secrets_of("hunter2"), "machine h login hunter2 password Tr0ub4dor \n",
 		"machine h login *** password *** \n");
+}
+
+TEST(a_secret_that_overlaps_a_credential_is_hidden_whole)
+{
+	check_masked(secrets_of("zA5 tail", "head ghp"), "head " TOKEN " tail.", "***.");
+	/* from its name into it */
+	check_masked(secrets_of("word Tr0"), "machine h login me password Tr0ub4dor \n",
+		"machine h login me pass*** \n");
 }
 
 TEST_MAIN()
