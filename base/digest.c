@@ -49,16 +49,49 @@ void digest_load(void)
 	(void)sha256_method();
 }
 
-struct hasher *hasher_new(void)
+static struct hasher *new_of(const EVP_MD *method)
 {
 	struct hasher *hasher = memory_new(sizeof(*hasher));
 
 	hasher->context = EVP_MD_CTX_new();
-	if (!hasher->context || !EVP_DigestInit_ex2(hasher->context, sha256_method(), NULL)) {
-		fprintf(stderr, "error: out of memory (for a SHA-256)\n");
+	if (!hasher->context || !EVP_DigestInit_ex2(hasher->context, method, NULL)) {
+		fprintf(stderr, "error: out of memory (for a hash)\n");
 		exit(3);
 	}
 	return hasher;
+}
+
+struct hasher *hasher_new(void)
+{
+	return new_of(sha256_method());
+}
+
+static EVP_MD *sha1; /* set once by fetch_sha1() */
+
+static void fetch_sha1(void)
+{
+	(void)sha256_method(); /* starts the library in our way */
+	sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+	if (!sha1) {
+		fprintf(stderr, "error: OpenSSL has no SHA-1; is a policy against it in force?\n");
+		exit(3);
+	}
+}
+
+struct hasher *hasher_new_sha1(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, fetch_sha1);
+	return new_of(sha1);
+}
+
+void hasher_finish_sha1(struct hasher *hasher, unsigned char out[SHA1_SIZE])
+{
+	int done = EVP_DigestFinal_ex(hasher->context, out, NULL);
+
+	assert(done);
+	(void)done;
 }
 
 void hasher_add(struct hasher *hasher, const void *bytes, size_t size)

@@ -13,6 +13,7 @@ enum {
 	DIGEST_HEX_SIZE = 65,  /* 64 hex digits and a NUL */
 	DIGEST_TEXT_SIZE = 72, /* "sha256:", 64 hex digits and a NUL */
 	UUID_TEXT_SIZE = 37,
+	SHA1_SIZE = 20,
 };
 
 struct digest {
@@ -31,6 +32,9 @@ struct hasher *hasher_new(void) must_use;
 void hasher_add(struct hasher *hasher, const void *bytes, size_t size);
 struct digest hasher_finish(struct hasher *hasher); /* may be called once; then only free */
 void hasher_free(struct hasher **hasher);
+/* SHA-1 in the same way, where a format asks for it (SPDX lists it of files); never to trust in. */
+struct hasher *hasher_new_sha1(void) must_use;
+void hasher_finish_sha1(struct hasher *hasher, unsigned char out[SHA1_SIZE]);
 
 struct digest digest_of(const void *bytes, size_t size);
 struct digest digest_of_str(struct str piece);

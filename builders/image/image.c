@@ -17,6 +17,7 @@ void image_free(struct image *image)
 	free(image->architecture);
 	free(image->layout);
 	free(image->tag);
+	free(image->program);
 	for (size_t i = 0; i < image->layer_count; i++)
 		layer_free(&image->layers[i]);
 	free(image->layers);
@@ -31,9 +32,7 @@ struct builder {
 	struct image *image;
 	struct closure *closure;
 	struct strings env; /* the user's, and ours */
-	char *program;      /* owned; its path in the image */
 	struct leak_fence *fence;
-	int64_t created_s;
 	const char *user;
 };
 
@@ -42,7 +41,6 @@ static void builder_free(struct builder *builder)
 	closure_free(&builder->closure);
 	leak_fence_free(&builder->fence);
 	strings_free(&builder->env);
-	text_free(&builder->program);
 }
 
 static bool read_epoch(int64_t *out_created_s, struct error *err)
@@ -119,7 +117,8 @@ static bool check_options(struct builder *b, struct error *err)
 			(long long)options->port);
 	return check_platform(b, err) && check_user(b->user, err) &&
 	       check_pairs(options->env, "the environment variable", err) &&
-	       check_pairs(options->labels, "the label", err) && read_epoch(&b->created_s, err) &&
+	       check_pairs(options->labels, "the label", err) &&
+	       read_epoch(&b->image->created_s, err) &&
 	       layout_reference_parse(options->output, &b->image->layout, &b->image->tag, err);
 }
 
@@ -127,10 +126,10 @@ static bool add_program(struct builder *b, struct error *err)
 {
 	const char *source = b->options->binary;
 
-	b->program = memory_format("/app/%s", path_base(source));
-	if (!closure_add(b->closure, source, b->program, err))
+	b->image->program = memory_format("/app/%s", path_base(source));
+	if (!closure_add(b->closure, source, b->image->program, err))
 		return false;
-	return tree_add_file(&b->image->tree, b->program, source, LAYER_PROGRAM,
+	return tree_add_file(&b->image->tree, b->image->program, source, LAYER_PROGRAM,
 		"it is the program", err);
 }
 
@@ -284,7 +283,7 @@ static bool build_layers(struct builder *b, const struct layout *layout, struct 
 	scoped(packer_free) struct packer *packer = packer_new(b->options->compression);
 	struct layer_options options = {.compression = b->options->compression,
 		.packer = packer,
-		.modified_s = b->created_s,
+		.modified_s = b->image->created_s,
 		.fence = b->fence};
 	struct digest key = {0};
 
@@ -337,12 +336,12 @@ static bool write_documents(struct builder *b, const struct layout *layout, stru
 
 	config_write(&(struct image_config){.architecture = image->architecture,
 			     .user = b->user,
-			     .entrypoint = b->program,
+			     .entrypoint = b->image->program,
 			     .args = b->options->args,
 			     .env = &b->env,
 			     .labels = b->options->labels,
 			     .port = b->options->port,
-			     .created_s = b->created_s},
+			     .created_s = b->image->created_s},
 		image->layers, image->layer_count, &config);
 	if (!layout_write_blob(layout, buf_str(&config), &image->config_digest, err))
 		return false;
@@ -352,7 +351,7 @@ static bool write_documents(struct builder *b, const struct layout *layout, stru
 		return false;
 	image->size_bytes += (int64_t)(config.size + manifest.size);
 	entry.digest = image->digest;
-	entry.size_bytes = (int64_t)manifest.size;
+	image->manifest_bytes = entry.size_bytes = (int64_t)manifest.size;
 	return layout_set_tag(layout, image->tag, &entry, image->architecture, err);
 }
 
@@ -441,7 +440,10 @@ void image_write_json(const struct image *image, bool files, struct buf *out)
 	for (size_t i = 0; i < image->layer_count; i++)
 		put_layer(&w, &image->layers[i]);
 	json_array_end(&w);
-	json_put_text(&w, "sbom", NULL);
+	if (digest_is_zero(&image->sbom))
+		json_put_text(&w, "sbom", NULL);
+	else
+		put_digest(&w, "sbom", &image->sbom);
 	json_put_bool(&w, "reproducible", true);
 	json_key(&w, "warnings");
 	json_array_begin(&w);

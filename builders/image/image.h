@@ -39,9 +39,13 @@ struct image_options {
 
 struct image {
 	struct digest digest, config_digest;
-	int64_t size_bytes;   /* manifest, config and layers */
-	char *architecture;   /* owned */
-	char *layout, *tag;   /* owned */
+	int64_t size_bytes; /* manifest, config and layers */
+	char *architecture; /* owned */
+	char *layout, *tag; /* owned */
+	char *program;      /* owned; its path in the image */
+	int64_t created_s;
+	int64_t manifest_bytes;
+	struct digest sbom; /* of the referrer with the bill of materials; zero: none was made */
 	struct layer *layers; /* owned; from the one that changes most rarely upwards */
 	size_t layer_count;
 	struct package_database *packages; /* owned; NULL when nothing is of a package */

@@ -157,17 +157,6 @@ static bool raise_changed(const struct tree_entry *entry, struct error *err)
 	return error_next(err, "build the image when nothing writes to its files any more");
 }
 
-static bool is_unchanged(const struct tree_entry *entry, int fd)
-{
-	const struct file_identity *old = &entry->identity;
-	struct stat now;
-
-	return fstat(fd, &now) == 0 && old->device == (int64_t)now.st_dev &&
-	       old->inode == (int64_t)now.st_ino && old->size_bytes == now.st_size &&
-	       old->modified_ns == (int64_t)now.st_mtim.tv_sec * 1000000000 + now.st_mtim.tv_nsec &&
-	       old->changed_ns == (int64_t)now.st_ctim.tv_sec * 1000000000 + now.st_ctim.tv_nsec;
-}
-
 /* Passes a file's content to the packer, the fence or both. */
 static bool pass_file(struct packer *packer, struct leak_fence *fence,
 	const struct tree_entry *entry, struct error *err)
@@ -178,7 +167,7 @@ static bool pass_file(struct packer *packer, struct leak_fence *fence,
 
 	if (fd < 0)
 		return error_raise_errno(err, "open \"%s\"", entry->source);
-	if (!is_unchanged(entry, fd))
+	if (!tree_entry_is_unchanged(entry, fd))
 		return raise_changed(entry, err);
 	while (left > 0) {
 		char *room = here;
@@ -199,7 +188,7 @@ static bool pass_file(struct packer *packer, struct leak_fence *fence,
 			packer_filled(packer, (size_t)got);
 		left -= got;
 	}
-	return is_unchanged(entry, fd) || raise_changed(entry, err);
+	return tree_entry_is_unchanged(entry, fd) || raise_changed(entry, err);
 }
 
 static bool pass_content(struct packer *packer, struct leak_fence *fence,

@@ -66,6 +66,11 @@ void package_database_free(struct package_database **database)
 	*database = NULL;
 }
 
+struct str package_field(const struct package *package, const char *name)
+{
+	return stanza_field(package->stanza, name);
+}
+
 /* False when there is no such file. */
 static bool look(const char *folder, const char *name, struct stat *out_status)
 {

@@ -34,6 +34,9 @@ struct package_places {
 	const char *index; /* file to keep the index in; NULL: it is not kept */
 };
 
+/* A control field's value, "" when it has none. */
+struct str package_field(const struct package *package, const char *name);
+
 struct package_database;
 
 /* Never fails for want of dpkg. Fails with ERROR_LIMIT, ERROR_INVALID (a status file that is none). */

@@ -129,6 +129,17 @@ static bool add(struct tree *tree, struct tree_entry *entry, struct error *err)
 	return true;
 }
 
+bool tree_entry_is_unchanged(const struct tree_entry *entry, int fd)
+{
+	const struct file_identity *old = &entry->identity;
+	struct stat now;
+
+	return fstat(fd, &now) == 0 && old->device == (int64_t)now.st_dev &&
+	       old->inode == (int64_t)now.st_ino && old->size_bytes == now.st_size &&
+	       old->modified_ns == (int64_t)now.st_mtim.tv_sec * 1000000000 + now.st_mtim.tv_nsec &&
+	       old->changed_ns == (int64_t)now.st_ctim.tv_sec * 1000000000 + now.st_ctim.tv_nsec;
+}
+
 void tree_set_package(struct tree *tree, const char *path, const struct package *package)
 {
 	if (tree_find(tree, path))

@@ -64,6 +64,9 @@ void tree_free(struct tree *tree);
  * next add. */
 const struct tree_entry *tree_find(const struct tree *tree, const char *path);
 
+/* Does the file behind an entry's source, open as fd, still look as it did when it was added? */
+bool tree_entry_is_unchanged(const struct tree_entry *entry, int fd);
+
 /* Says which package the entry at exactly this path is from; the package must outlive the tree. */
 void tree_set_package(struct tree *tree, const char *path, const struct package *package);
 

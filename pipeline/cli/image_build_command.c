@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/path.h"
+#include "builders/evidence/sbom.h"
 #include "builders/image/image.h"
 #include "pipeline/cli/cancel.h"
 #include "pipeline/cli/command.h"
@@ -7,10 +8,10 @@
 
 static struct {
 	const char *binary, *user, *compression, *platform, *output, *allow;
-	const char *secrets_file;
+	const char *secrets_file, *linker_map;
 	struct strings files, args, env, labels, with, hwcaps, allowed;
 	int64_t port;
-	bool explain, no_cache;
+	bool explain, no_cache, sbom;
 } given;
 
 static const struct option_row rows[] = {
@@ -39,6 +40,10 @@ static const struct option_row rows[] = {
 		"secrets of the build, which must not be in the image", NULL},
 	{"allow-secret", OPTION_LIST, &given.allowed, "PATH=REASON",
 		"a secret that must be in the image, and why", NULL},
+	{"sbom", OPTION_SWITCH, &given.sbom, NULL, "add a bill of materials, SPDX and CycloneDX",
+		NULL},
+	{"linker-map", OPTION_TEXT, &given.linker_map, "FILE",
+		"the linker's map (-Wl,-Map=FILE): names static libraries for --sbom", NULL},
 	{"explain", OPTION_SWITCH, &given.explain, NULL, "list every file and why it is there",
 		NULL},
 	{"no-cache", OPTION_SWITCH, &given.no_cache, NULL, "make every layer anew", NULL},
@@ -110,8 +115,24 @@ static bool check_given(const struct command_context *context, struct image_opti
 		.port = given.port,
 		.platform = given.platform,
 		.output = given.output};
+	if (given.linker_map && !given.sbom) {
+		error_raise(err, ERROR_USAGE, "--linker-map is of use with --sbom only");
+		return error_next(err, "add --sbom");
+	}
 	return !given.compression || compression_of_name(given.compression, &build->compression) ||
 	       error_raise(err, ERROR_USAGE, "unknown compression \"%s\"", given.compression);
+}
+
+static bool add_sbom(struct image *image, const struct image_options *build, struct error *err)
+{
+	struct sbom_options sbom = {.linker_map = given.linker_map,
+		.cache_folder = build->cache_folder};
+	struct sbom_documents documents;
+
+	if (!sbom_add(image, &sbom, &documents, err))
+		return false;
+	image->sbom = documents.spdx;
+	return true;
 }
 
 static bool run(struct command_context *context, struct error *err)
@@ -127,7 +148,7 @@ static bool run(struct command_context *context, struct error *err)
 		return false;
 	build.secrets = &secrets;
 	build.cache_folder = given.no_cache ? NULL : cache;
-	if (!image_build(&build, &image, err))
+	if (!image_build(&build, &image, err) || (given.sbom && !add_sbom(&image, &build, err)))
 		return false;
 	for (size_t i = 0; i < image.warnings.count; i++)
 		fprintf(stderr, "warning: %s\n", image.warnings.items[i]);
