@@ -16,61 +16,82 @@
 
 struct hasher {
 	EVP_MD_CTX *context; /* owned */
+	enum digest_kind kind;
 };
+
+static const char *const prefixes[] = {[DIGEST_SHA256] = "sha256:", [DIGEST_SHA512] = "sha512:"};
 
 /*
  * EVP_sha256() makes OpenSSL look the algorithm up at each use; fetched once it is a table call.
  * The first use also initialises the library without reading openssl.cnf or loading error texts,
  * which is most of what its start costs and nothing of what hashing needs.
  */
-static EVP_MD *sha256; /* set once by fetch_sha256(); lives as long as the process */
+static EVP_MD *methods[2]; /* by kind; set once by fetch_…(); live as long as the process */
 
-static void fetch_sha256(void)
+static void fetch(enum digest_kind kind, const char *name)
 {
 	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS,
 		NULL);
-	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-	if (!sha256) {
-		fprintf(stderr, "error: OpenSSL has no SHA-256; is its installation complete?\n");
+	methods[kind] = EVP_MD_fetch(NULL, name, NULL);
+	if (!methods[kind]) {
+		fprintf(stderr, "error: OpenSSL has no %s; is its installation complete?\n", name);
 		exit(3);
 	}
 }
 
-static EVP_MD *sha256_method(void)
+static void fetch_sha256(void)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	fetch(DIGEST_SHA256, "SHA256");
+}
 
-	pthread_once(&once, fetch_sha256);
-	return sha256;
+static void fetch_sha512(void)
+{
+	fetch(DIGEST_SHA512, "SHA512");
+}
+
+static EVP_MD *method(enum digest_kind kind)
+{
+	static pthread_once_t once[2] = {PTHREAD_ONCE_INIT, PTHREAD_ONCE_INIT};
+
+	pthread_once(&once[kind], kind == DIGEST_SHA256 ? fetch_sha256 : fetch_sha512);
+	return methods[kind];
 }
 
 void digest_load(void)
 {
-	(void)sha256_method();
+	(void)method(DIGEST_SHA256);
 }
 
-static struct hasher *new_of(const EVP_MD *method)
+static struct hasher *new_of(const EVP_MD *chosen)
 {
 	struct hasher *hasher = memory_new(sizeof(*hasher));
 
 	hasher->context = EVP_MD_CTX_new();
-	if (!hasher->context || !EVP_DigestInit_ex2(hasher->context, method, NULL)) {
+	if (!hasher->context || !EVP_DigestInit_ex2(hasher->context, chosen, NULL)) {
 		fprintf(stderr, "error: out of memory (for a hash)\n");
 		exit(3);
 	}
 	return hasher;
 }
 
+struct hasher *hasher_new_of(enum digest_kind kind)
+{
+	struct hasher *hasher = new_of(method(kind));
+
+	hasher->kind = kind;
+	return hasher;
+}
+
 struct hasher *hasher_new(void)
 {
-	return new_of(sha256_method());
+	return hasher_new_of(DIGEST_SHA256);
 }
 
 static EVP_MD *sha1; /* set once by fetch_sha1() */
 
 static void fetch_sha1(void)
 {
-	(void)sha256_method(); /* starts the library in our way */
+	(void)method(DIGEST_SHA256); /* starts the library in our way */
 	sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
 	if (!sha1) {
 		fprintf(stderr, "error: OpenSSL has no SHA-1; is a policy against it in force?\n");
@@ -105,6 +126,8 @@ void hasher_add(struct hasher *hasher, const void *bytes, size_t size)
 struct digest hasher_finish(struct hasher *hasher)
 {
 	struct digest digest;
+
+	assert(hasher->kind == DIGEST_SHA256);
 	int done = EVP_DigestFinal_ex(hasher->context, digest.bytes, NULL);
 
 	assert(done);
@@ -223,6 +246,27 @@ static void write_hex(const unsigned char *bytes, size_t size, char *out)
 	}
 }
 
+void hasher_finish_name(struct hasher *hasher, char out[DIGEST_NAME_SIZE])
+{
+	unsigned char bytes[64];
+	unsigned size = 0;
+	int done = EVP_DigestFinal_ex(hasher->context, bytes, &size);
+
+	assert(done);
+	(void)done;
+	memcpy(out, prefixes[hasher->kind], 7);
+	write_hex(bytes, size, out + 7);
+	out[7 + 2 * size] = '\0';
+}
+
+void digest_name_of(enum digest_kind kind, struct str bytes, char out[DIGEST_NAME_SIZE])
+{
+	scoped(hasher_free) struct hasher *hasher = hasher_new_of(kind);
+
+	hasher_add(hasher, bytes.data, bytes.size);
+	hasher_finish_name(hasher, out);
+}
+
 void digest_to_hex(const struct digest *digest, char out[DIGEST_HEX_SIZE])
 {
 	write_hex(digest->bytes, DIGEST_SIZE, out);
@@ -263,6 +307,22 @@ bool digest_parse(struct str text, struct digest *out_digest)
 	}
 	*out_digest = digest;
 	return true;
+}
+
+bool digest_name_valid(struct str text, enum digest_kind *out_kind)
+{
+	static const size_t digits[] = {[DIGEST_SHA256] = 64, [DIGEST_SHA512] = 128};
+
+	for (size_t kind = 0; kind < countof(prefixes); kind++) {
+		if (text.size != 7 + digits[kind] || !str_starts_with(text, prefixes[kind]))
+			continue;
+		for (size_t i = 7; i < text.size; i++)
+			if (hex_value(text.data[i], false) < 0)
+				return false;
+		*out_kind = (enum digest_kind)kind;
+		return true;
+	}
+	return false;
 }
 
 void hex_append(struct buf *out, const void *bytes, size_t size)

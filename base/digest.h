@@ -1,5 +1,5 @@
 /*
- * digest.h - SHA-256, HMAC-SHA-256, CRC-free: one wrapper around OpenSSL's EVP. Hex, base64,
+ * digest.h - SHA-256, HMAC-SHA-256, for registries SHA-512: one wrapper around OpenSSL's EVP. Hex, base64,
  *            random bytes and UUIDs live here too.
  */
 #ifndef BASE_DIGEST_H
@@ -10,8 +10,9 @@
 
 enum {
 	DIGEST_SIZE = 32,
-	DIGEST_HEX_SIZE = 65,  /* 64 hex digits and a NUL */
-	DIGEST_TEXT_SIZE = 72, /* "sha256:", 64 hex digits and a NUL */
+	DIGEST_HEX_SIZE = 65,   /* 64 hex digits and a NUL */
+	DIGEST_TEXT_SIZE = 72,  /* "sha256:", 64 hex digits and a NUL */
+	DIGEST_NAME_SIZE = 136, /* "sha512:", 128 hex digits and a NUL: room for either kind */
 	UUID_TEXT_SIZE = 37,
 	SHA1_SIZE = 20,
 };
@@ -35,6 +36,21 @@ void hasher_free(struct hasher **hasher);
 /* SHA-1 in the same way, where a format asks for it (SPDX lists it of files); never to trust in. */
 struct hasher *hasher_new_sha1(void) must_use;
 void hasher_finish_sha1(struct hasher *hasher, unsigned char out[SHA1_SIZE]);
+
+/*
+ * What a blob of a registry may be named by. Everything of ours is SHA-256; others may use SHA-512.
+ * A name is the text "sha256:…" or "sha512:…".
+ */
+enum digest_kind {
+	DIGEST_SHA256,
+	DIGEST_SHA512,
+};
+struct hasher *hasher_new_of(enum digest_kind kind) must_use;
+/* As hasher_finish(), for either kind, as text. */
+void hasher_finish_name(struct hasher *hasher, char out[DIGEST_NAME_SIZE]);
+void digest_name_of(enum digest_kind kind, struct str bytes, char out[DIGEST_NAME_SIZE]);
+/* Accepts exactly "sha256:" with 64 or "sha512:" with 128 lower-case hex digits. */
+bool digest_name_valid(struct str text, enum digest_kind *out_kind) must_use;
 
 struct digest digest_of(const void *bytes, size_t size);
 struct digest digest_of_str(struct str piece);

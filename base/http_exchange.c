@@ -187,6 +187,17 @@ const char *http_exchange_client(const struct http_exchange *exchange)
 	return exchange->client;
 }
 
+void http_exchange_pause(struct http_exchange *exchange)
+{
+	exchange->paused = true;
+}
+
+void http_exchange_continue(struct http_exchange *exchange)
+{
+	exchange->paused = false;
+	exchange_resume(exchange);
+}
+
 void http_exchange_set_user(struct http_exchange *exchange, void *user)
 {
 	exchange->user = user;

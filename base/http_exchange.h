@@ -52,6 +52,7 @@ struct http_exchange {
 	bool query_is_parsed;
 	struct buf body;
 	struct http_body_sink sink; /* take == NULL: the body is kept in memory */
+	bool paused;                /* its reader wants no more of it for now */
 	int64_t dropped_bytes;      /* of a body that nobody wants any more */
 	char client[INET6_ADDRSTRLEN];
 	void *user;
@@ -76,6 +77,8 @@ struct http_exchange {
 void exchange_resume(struct http_exchange *exchange);
 /* libmicrohttpd leaves it alone; a client that goes away meanwhile is noticed. */
 void exchange_suspend(struct http_exchange *exchange);
+/* The same for a client that is in the middle of its body: what became of it shows when it goes on. */
+void exchange_suspend_body(struct http_exchange *exchange);
 /* Splits the target; false when an escape makes no sense or stands for NUL. */
 bool exchange_set_path(struct http_exchange *exchange) must_use;
 /* Frees what the exchange owns, and itself. */

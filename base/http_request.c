@@ -44,6 +44,12 @@ void exchange_suspend(struct http_exchange *exchange)
 		on_hang_up, exchange);
 }
 
+void exchange_suspend_body(struct http_exchange *exchange)
+{
+	exchange->suspended = true;
+	microhttpd.suspend_connection(exchange->connection);
+}
+
 void exchange_resume(struct http_exchange *exchange)
 {
 	if (!exchange->suspended)
@@ -290,6 +296,9 @@ enum MHD_Result request_on_bytes(void *context, struct MHD_Connection *connectio
 		return receive_end(exchange);
 	result = receive_body(exchange, bytes, *size);
 	*size = 0;
+	/* A body in chunks may come with two pieces in one go: the second finds it suspended. */
+	if (exchange->paused && !exchange->suspended && !exchange->answered)
+		exchange_suspend_body(exchange);
 	return result;
 }
 

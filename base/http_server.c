@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 enum {
-	/* What libmicrohttpd may use for one connection: the head, and room to read and write. */
 	CONNECTION_MEMORY = 64 << 10,
 	BODY_LIMIT = 4 << 20,
 	BACKLOG = 1024,
@@ -116,7 +115,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
 		NULL, NULL, request_on_bytes, server, MHD_OPTION_LISTEN_SOCKET, server->listen_fd,
 		MHD_OPTION_CONNECTION_LIMIT, server->options.connection_limit,
 		MHD_OPTION_CONNECTION_TIMEOUT, server->options.idle_timeout_s,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, server->options.connection_memory_bytes,
 		MHD_OPTION_URI_LOG_CALLBACK, request_on_target, server,
 		MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED,
 		request_on_completed, server, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
@@ -134,6 +133,8 @@ bool http_server_start(struct loop *loop, const struct http_server_options *opti
 		server->options.host = "127.0.0.1";
 	if (!server->options.body_limit_bytes)
 		server->options.body_limit_bytes = BODY_LIMIT;
+	if (!server->options.connection_memory_bytes)
+		server->options.connection_memory_bytes = CONNECTION_MEMORY;
 	if (!server->options.connection_limit)
 		server->options.connection_limit = 1024;
 	if (!server->options.idle_timeout_s)

@@ -31,9 +31,12 @@ struct http_body_sink {
 };
 
 struct http_server_options {
-	const char *host;          /* NULL: 127.0.0.1; "0.0.0.0" for all */
-	int port;                  /* 0: any free one, see http_server_port() */
-	size_t body_limit_bytes;   /* of bodies kept in memory; 0: 4 MiB; beyond: 413 */
+	const char *host;        /* NULL: 127.0.0.1; "0.0.0.0" for all */
+	int port;                /* 0: any free one, see http_server_port() */
+	size_t body_limit_bytes; /* of bodies kept in memory; 0: 4 MiB; beyond: 413 */
+	/* What one connection may use: the head, and room to receive in; 0: 64 KiB. Half of it is what
+	 * one read of a large body brings. */
+	size_t connection_memory_bytes;
 	unsigned connection_limit; /* 0: 1024 */
 	unsigned idle_timeout_s;   /* 0: 75 */
 	/* Headers are in. To stream the body set *sink and return; otherwise leave it. May answer
@@ -74,6 +77,11 @@ void http_exchange_each_header(const struct http_exchange *exchange,
 const char *http_exchange_query(const struct http_exchange *exchange, const char *name);
 struct str http_exchange_body(const struct http_exchange *exchange);    /* empty when streamed */
 const char *http_exchange_client(const struct http_exchange *exchange); /* address, no port */
+
+/* From within a sink's take: after this piece nothing more of the body is received, and the client
+ * has to wait, until http_exchange_continue(). */
+void http_exchange_pause(struct http_exchange *exchange);
+void http_exchange_continue(struct http_exchange *exchange);
 
 /* A place for the caller's own state about this exchange. */
 void http_exchange_set_user(struct http_exchange *exchange, void *user);

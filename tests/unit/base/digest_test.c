@@ -33,6 +33,42 @@ TEST(sha256_gives_the_published_values)
 		"cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+/* NIST's example values for FIPS 180: "abc" */
+TEST(sha512_gives_the_published_value)
+{
+	char name[DIGEST_NAME_SIZE];
+	scoped(hasher_free) struct hasher *hasher = hasher_new_of(DIGEST_SHA512);
+
+	hasher_add(hasher, "a", 1);
+	hasher_add(hasher, "bc", 2);
+	hasher_finish_name(hasher, name);
+	CHECK_TEXT(name, "sha512:"
+			 "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+			 "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f");
+	digest_name_of(DIGEST_SHA256, str_of("abc"), name);
+	CHECK_TEXT(name, "sha256:"
+			 "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST(a_name_is_sha256_or_sha512_in_lower_case_and_whole)
+{
+	char name[DIGEST_NAME_SIZE];
+	enum digest_kind kind = DIGEST_SHA256;
+
+	digest_name_of(DIGEST_SHA512, str_of("abc"), name);
+	CHECK(digest_name_valid(str_of(name), &kind));
+	CHECK_INT(kind, DIGEST_SHA512);
+	name[strlen(name) - 1] = '\0';
+	CHECK(!digest_name_valid(str_of(name), &kind));
+	digest_name_of(DIGEST_SHA256, str_of("abc"), name);
+	CHECK(digest_name_valid(str_of(name), &kind));
+	CHECK_INT(kind, DIGEST_SHA256);
+	name[7] = 'B';
+	CHECK(!digest_name_valid(str_of(name), &kind));
+	CHECK(!digest_name_valid(str_of("md5:900150983cd24fb0d6963f7d28e17f72"), &kind));
+	CHECK(!digest_name_valid(str_of(""), &kind));
+}
+
 /* RFC 4231, test cases 1, 2 and 6 (a key longer than a block) */
 TEST(hmac_gives_the_published_values)
 {

@@ -21,6 +21,7 @@ struct fixture {
 	struct http_exchange *kept; /* by /keep and /stream, until closed */
 	struct buf sunk;            /* what the sink took */
 	size_t sink_limit;
+	struct http_exchange *paused; /* by /pause, at its first piece */
 	int handled;
 };
 
@@ -34,9 +35,22 @@ static bool take(void *self, const void *bytes, size_t size, struct error *err)
 	return true;
 }
 
+static bool take_and_pause(void *self, const void *bytes, size_t size, struct error *err)
+{
+	struct fixture *f = self;
+
+	http_exchange_pause(f->paused);
+	return take(self, bytes, size, err);
+}
+
 static void begin(void *context, struct http_exchange *exchange, struct http_body_sink *sink)
 {
 	struct fixture *f = context;
+
+	if (strcmp(http_exchange_path(exchange), "/pause") == 0) {
+		f->paused = exchange;
+		*sink = (struct http_body_sink){take_and_pause, f};
+	}
 
 	if (strcmp(http_exchange_path(exchange), "/sink") == 0)
 		*sink = (struct http_body_sink){take, f};
@@ -315,6 +329,71 @@ TEST(a_streamed_body_may_be_larger_than_the_limit)
 	open_fixture(&f);
 	CHECK_CONTAINS(talk(&f, buf_str(&request)), "PUT /sink from");
 	CHECK_INT(f.sunk.size, 3000000);
+}
+
+static void go_on(void *context)
+{
+	struct fixture *f = context;
+
+	buf_append_char(&f->story, '.');
+	http_exchange_continue(f->paused);
+}
+
+static bool took_a_piece(struct fixture *f)
+{
+	return f->sunk.size > 0;
+}
+
+TEST(a_paused_body_is_not_received_until_it_goes_on)
+{
+	scoped(close_fixture) struct fixture f;
+	scoped(buf_free) struct buf request =
+		request_with_body("PUT /pause HTTP/1.1\r\n" LAST, 1000000);
+
+	open_fixture(&f);
+	REQUIRE(connect_client(&f));
+	ssize_t sent = send(f.client, request.data, request.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	REQUIRE(sent > 0);
+	REQUIRE(run_until(&f, took_a_piece));
+	size_t first = f.sunk.size;
+
+	for (int i = 0; i < 20; i++)
+		REQUIRE(loop_turn(f.loop, 0, NULL));
+	CHECK_INT(f.sunk.size, first);
+	CHECK(first < 1000000);
+	/* Each piece pauses again, so it needs to go on as often. */
+	while (f.sunk.size < 1000000) {
+		size_t before = f.sunk.size;
+
+		go_on(&f);
+		for (int i = 0; i < 20 && f.sunk.size == before; i++) {
+			ssize_t more = send(f.client, request.data + sent,
+				request.size - (size_t)sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+			sent += more > 0 ? more : 0;
+			REQUIRE(loop_turn(f.loop, 0, NULL));
+		}
+	}
+	go_on(&f);
+	run_until(&f, never);
+	CHECK_CONTAINS(buf_text(&f.received), "PUT /pause from");
+	CHECK_INT(f.sunk.size, 1000000);
+}
+
+TEST(a_server_that_is_freed_closes_what_is_paused)
+{
+	scoped(buf_free) struct buf request =
+		request_with_body("PUT /pause HTTP/1.1\r\n" LAST, 100000);
+	struct fixture f;
+
+	open_fixture(&f);
+	REQUIRE(connect_client(&f));
+	REQUIRE(send(f.client, request.data, request.size, MSG_DONTWAIT | MSG_NOSIGNAL) > 0);
+	REQUIRE(run_until(&f, took_a_piece));
+	http_server_free(&f.server);
+	CHECK_TEXT(buf_text(&f.story), "closed /pause\n");
+	close_fixture(&f);
 }
 
 TEST(a_sink_that_fails_ends_the_upload_with_its_error)
