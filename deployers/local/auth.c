@@ -359,20 +359,61 @@ char *auth_registry_password(struct auth *auth, int64_t *out_expires_ms)
 	return memory_format("%lld.%s", (long long)hour, hex);
 }
 
-bool auth_registry_check(struct auth *auth, const char *value)
+/* "<hour>.<hmac>" of an hour that is not over for long. */
+static bool password_is_valid(const struct auth *auth, struct str password)
 {
-	scoped(buf_free) struct buf plain = {0};
-	char expected[DIGEST_HEX_SIZE];
 	int64_t hour, now = clock_now(auth->cloud->clock) / HOUR_MS;
+	struct str rest = password, given = str_cut(&rest, '.');
+	char expected[DIGEST_HEX_SIZE];
 
-	if (!value || strncasecmp(value, "Basic ", 6) != 0 ||
-		!base64_decode(str_trim(str_of(value + 6)), &plain))
-		return false;
-	struct str rest = buf_str(&plain), user = str_cut(&rest, ':'), given = str_cut(&rest, '.');
-
-	if (!str_equal_text(user, "AWS") || !str_to_int(given, &hour) || hour > now ||
-		hour < now - TOKEN_HOURS || rest.size != DIGEST_HEX_SIZE - 1)
+	if (!str_to_int(given, &hour) || hour > now || hour < now - TOKEN_HOURS ||
+		rest.size != DIGEST_HEX_SIZE - 1)
 		return false;
 	password_of(auth, hour, expected);
 	return bytes_equal_constant_time(rest.data, expected, DIGEST_HEX_SIZE - 1);
+}
+
+bool auth_registry_check(struct auth *auth, const char *value)
+{
+	scoped(buf_free) struct buf plain = {0};
+
+	if (value && strncasecmp(value, "Bearer ", 7) == 0)
+		return password_is_valid(auth, str_trim(str_of(value + 7)));
+	if (!value || strncasecmp(value, "Basic ", 6) != 0 ||
+		!base64_decode(str_trim(str_of(value + 6)), &plain))
+		return false;
+	struct str password = buf_str(&plain), user = str_cut(&password, ':');
+
+	return str_equal_text(user, "AWS") && password_is_valid(auth, password);
+}
+
+static void seal_of(const struct auth *auth, const char *path, int64_t expires_s,
+	char out[DIGEST_HEX_SIZE])
+{
+	scoped(text_free) char *text = memory_format("link %lld %s", (long long)expires_s, path);
+	struct digest mac = hmac_sha256(auth->secret, strlen(auth->secret), text, strlen(text));
+
+	digest_to_hex(&mac, out);
+}
+
+char *auth_link(struct auth *auth, const char *path)
+{
+	int64_t expires_s = (clock_now(auth->cloud->clock) + HOUR_MS) / 1000;
+	char seal[DIGEST_HEX_SIZE];
+
+	seal_of(auth, path, expires_s, seal);
+	return memory_format("expires=%lld&seal=%s", (long long)expires_s, seal);
+}
+
+bool auth_link_check(struct auth *auth, const char *path, const char *expires, const char *seal)
+{
+	char expected[DIGEST_HEX_SIZE];
+	int64_t expires_s;
+
+	if (!expires || !seal || !str_to_int(str_of(expires), &expires_s) ||
+		expires_s < clock_now(auth->cloud->clock) / 1000 ||
+		strlen(seal) != DIGEST_HEX_SIZE - 1)
+		return false;
+	seal_of(auth, path, expires_s, expected);
+	return bytes_equal_constant_time(seal, expected, DIGEST_HEX_SIZE - 1);
 }

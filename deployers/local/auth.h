@@ -47,7 +47,13 @@ const char *auth_access_key_id(const struct auth *auth);
 /* The password that GetAuthorizationToken hands out ("AWS:<password>" for Basic), derived from the
  * key and the hour; still valid twelve hours later. out_expires_ms: when it stops being accepted. */
 char *auth_registry_password(struct auth *auth, int64_t *out_expires_ms) must_use;
-/* value of an Authorization header: "Basic …" with user AWS and a password that is still valid. */
+/* value of an Authorization header: "Basic …" with user AWS and a password that is still valid, or
+ * "Bearer …" with that password. */
 bool auth_registry_check(struct auth *auth, const char *value) must_use;
+
+/* "expires=…&seal=…": the query with which a path may be read for an hour by whoever has it. */
+char *auth_link(struct auth *auth, const char *path) must_use;
+bool auth_link_check(struct auth *auth, const char *path, const char *expires, const char *seal)
+	must_use;
 
 #endif

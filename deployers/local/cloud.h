@@ -6,7 +6,8 @@
  *     store (what exists, durable)  content (images)  balancer (HAProxy)  runtime (containers)  logs
  *
  * What exists is in the store; containers and HAProxy live on when this process dies and are adopted
- * by the next. All of it runs on one thread.
+ * by the next. All of it runs on one thread, but for the
+ * writing and hashing of uploads (blob_writer.h).
  */
 #ifndef DEPLOYERS_LOCAL_CLOUD_H
 #define DEPLOYERS_LOCAL_CLOUD_H
@@ -31,6 +32,7 @@ struct cloud {
 	struct store *store; /* store.h */
 	struct network *network; /* network.h: bridge, addresses and network namespaces of tasks */
 	struct content *content; /* content.h: blobs and manifests of the registry */
+	struct uploads *uploads;   /* uploads.h: blobs on their way in; there while the endpoint is open */
 	struct balancer *balancer; /* balancer.h */
 	struct logs *logs;         /* logs.h */
 	struct ecs *ecs;           /* ecs.h: scheduler and tasks */

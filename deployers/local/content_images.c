@@ -68,156 +68,6 @@ const struct json *content_repository(struct content *content, const char *repos
 	return store_get(content->cloud->store, "ecr.repository", repository);
 }
 
-static bool is_index(const struct json *manifest)
-{
-	return json_is_array(json_get(manifest, "manifests"));
-}
-
-/* Layers with their own URLs (licensed base layers) need not be here. */
-static bool is_foreign(const struct json *descriptor)
-{
-	return json_count(json_get(descriptor, "urls")) > 0;
-}
-
-/* One blob or manifest that another manifest names: must be there with that size. */
-static bool check_descriptor(struct content *content, const char *repository, bool is_manifest,
-	const struct json *descriptor, struct json *blobs, int64_t *total, struct error *err)
-{
-	const char *text = json_get_text(descriptor, "digest", "");
-	int64_t size = 0, expected = json_get_int(descriptor, "size", -1);
-	struct digest digest;
-
-	if (!digest_parse(str_of(text), &digest) || expected < 0)
-		return error_raise(err, ERROR_INVALID,
-			"the manifest has a descriptor without sha256 digest or size");
-	if (is_foreign(descriptor))
-		return true;
-	if (is_manifest ? !content_image(content, repository, text)
-			: !content_has_blob(content, repository, &digest, &size))
-		return error_raise(err, ERROR_NOT_FOUND, "%s %s is not in repository %s",
-			is_manifest ? "manifest" : "blob", text, repository);
-	if (!is_manifest && size != expected)
-		return error_raise(err, ERROR_INVALID,
-			"blob %s has %lld bytes, the manifest says %lld", text, (long long)size,
-			(long long)expected);
-	json_append(blobs, json_text_new(text));
-	*total += is_manifest ? 0 : size;
-	return true;
-}
-
-static bool check_references(struct content *content, const char *repository,
-	const struct json *manifest, struct json *blobs, int64_t *total, struct error *err)
-{
-	bool index = is_index(manifest);
-	const struct json *list = json_get(manifest, index ? "manifests" : "layers");
-
-	if (json_get_int(manifest, "schemaVersion", 0) != 2 || !json_is_array(list))
-		return error_raise(err, ERROR_INVALID,
-			"the manifest is neither an image manifest (schema 2 with layers) nor an "
-			"index");
-	if (!index && !check_descriptor(content, repository, false, json_get(manifest, "config"),
-			      blobs, total, err))
-		return false;
-	for (size_t i = 0; i < json_count(list); i++)
-		if (!check_descriptor(content, repository, index, json_at(list, i), blobs, total,
-			    err))
-			return false;
-	return true;
-}
-
-static const char *media_type_of(const struct json *manifest, const char *given, struct error *err)
-{
-	const char *own = json_get_text(manifest, "mediaType", NULL);
-
-	if (given && own && !text_equal(given, own)) {
-		error_raise(err, ERROR_INVALID,
-			"the manifest is sent as \"%s\" and calls itself \"%s\"", given, own);
-		return NULL;
-	}
-	if (given || own)
-		return own ? own : given;
-	return is_index(manifest) ? "application/vnd.oci.image.index.v1+json"
-				  : "application/vnd.oci.image.manifest.v1+json";
-}
-
-static struct json *image_document(struct content *content, const char *repository,
-	const char *digest, const char *media_type, const struct json *manifest, size_t size)
-{
-	const struct json *subject = json_get(manifest, "subject");
-	const char *artifact = json_get_text(manifest, "artifactType",
-		json_get_text(json_get(manifest, "config"), "mediaType", NULL));
-
-	return json_object_of("registryId", json_text_new(content->cloud->account),
-		"repositoryName", json_text_new(repository), "imageDigest", json_text_new(digest),
-		"imagePushedAt", json_real_new((double)clock_now(content->cloud->clock) / 1000),
-		"imageManifestMediaType", json_text_new(media_type), "artifactMediaType",
-		artifact ? json_text_new(artifact) : NULL, "subjectManifestDigest",
-		subject ? json_text_new(json_get_text(subject, "digest", "")) : NULL, "_size",
-		json_int_new((int64_t)size), "_annotations",
-		json_copy(json_get(manifest, "annotations")), NULL);
-}
-
-static bool put_tag(struct content *content, const char *repository, const char *tag,
-	const char *digest, struct error *err)
-{
-	scoped(text_free) char *key = memory_format("%s:%s", repository, tag);
-	const struct json *old = store_get(content->cloud->store, "ecr.tag", key);
-	const char *mutability = json_get_text(content_repository(content, repository),
-		"imageTagMutability", "MUTABLE");
-
-	if (old && text_equal(mutability, "IMMUTABLE"))
-		return error_raise(err, ERROR_CONFLICT,
-			"The image tag '%s' already exists in the '%s' repository and cannot be "
-			"overwritten because the repository is immutable.",
-			tag, repository);
-	if (text_equal(json_get_text(old, "digest", ""), digest))
-		return true;
-	return store_put(content->cloud->store, "ecr.tag", key,
-		json_object_of("digest", json_text_new(digest), NULL), err);
-}
-
-static bool keep_bytes(struct content *content, struct str bytes, struct digest *out_digest,
-	struct error *err)
-{
-	scoped(new_blob_discard) struct new_blob blob = {0};
-
-	return new_blob_create(content, &blob, err) &&
-	       new_blob_append(&blob, bytes.data, bytes.size, err) &&
-	       new_blob_commit(content, &blob, NULL, NULL, out_digest, err);
-}
-
-bool content_put_manifest(struct content *content, const char *repository, const char *tag,
-	const char *media_type, struct str bytes, struct digest *out_digest, struct error *err)
-{
-	scoped(store_rollback) struct store *open = content->cloud->store;
-	scoped(json_free) struct json *manifest = NULL, *blobs = json_array_new(), *image = NULL;
-	scoped(text_free) char *key = NULL;
-	char text[DIGEST_TEXT_SIZE];
-	int64_t total = 0;
-	const char *type;
-
-	if (!json_parse(bytes, "the manifest", &(struct json_limits){.size_bytes = MANIFEST_LIMIT},
-		    &manifest, err) ||
-		!check_references(content, repository, manifest, blobs, &total, err) ||
-		!(type = media_type_of(manifest, media_type, err)) ||
-		!keep_bytes(content, bytes, out_digest, err))
-		return false;
-	digest_to_text(out_digest, text);
-	key = content_key(repository, out_digest);
-	if (!store_begin(open, err))
-		return false;
-	if (!store_get(open, "ecr.image", key)) {
-		image = image_document(content, repository, text, type, manifest, bytes.size);
-		json_set_int(image, "imageSizeInBytes", total + (int64_t)bytes.size);
-		json_set(image, "_blobs", json_keep(blobs));
-		if (!store_put(open, "ecr.image", key, json_keep(image), err))
-			return false;
-	}
-	if (tag && !put_tag(content, repository, tag, text, err))
-		return false;
-	return store_commit(open, err);
-}
-
 const struct json *content_image(struct content *content, const char *repository,
 	const char *reference)
 {
@@ -314,19 +164,34 @@ static bool names_digest(void *context, const char *digest, const struct json *i
 	return !search->found;
 }
 
+const char *content_index_of(struct content *content, const char *repository, const char *digest)
+{
+	struct index_search search = {.digest = digest};
+
+	content_each_image(content, repository, names_digest, &search);
+	return search.found;
+}
+
 bool content_remove_image(struct content *content, const char *repository, const char *digest,
 	struct error *err)
 {
 	scoped(store_rollback) struct store *open = content->cloud->store;
 	scoped(text_free) char *key = memory_format("%s@%s", repository, digest);
-	struct index_search search = {.digest = digest};
+	const char *index = content_index_of(content, repository, digest);
 
-	content_each_image(content, repository, names_digest, &search);
-	if (search.found)
+	if (index)
 		return error_raise(err, ERROR_CONFLICT,
-			"image %s is referenced by manifest list %s", digest, search.found);
+			"image %s is referenced by manifest list %s", digest, index);
 	return store_begin(open, err) && remove_tags(content, repository, digest, err) &&
 	       store_remove(open, "ecr.image", key, err) && store_commit(open, err);
+}
+
+bool content_untag(struct content *content, const char *repository, const char *tag,
+	struct error *err)
+{
+	scoped(text_free) char *key = memory_format("%s:%s", repository, tag);
+
+	return store_remove(content->cloud->store, "ecr.tag", key, err);
 }
 
 bool content_remove_tag(struct content *content, const char *repository, const char *tag,

@@ -4,12 +4,12 @@
 
 #include <sys/utsname.h>
 
-bool content_read_manifest(struct content *content, const struct digest *digest, struct buf *out,
+bool content_read_manifest(struct content *content, const char *name, struct buf *out,
 	struct error *err)
 {
 	scoped(text_free) char *path = NULL;
 
-	return content_blob_path(content, digest, &path, err) &&
+	return content_blob_file(content, name, &path, err) &&
 	       file_read(path, MANIFEST_LIMIT, out, err);
 }
 
@@ -57,10 +57,16 @@ static bool load_manifest(struct content *content, const char *repository, const
 	const struct json *image = content_image(content, repository, reference);
 	scoped(buf_free) struct buf bytes = {0};
 
-	if (!image || !digest_parse(str_of(json_get_text(image, "imageDigest", "")), out_digest))
+	const char *name = json_get_text(image, "imageDigest", "");
+
+	if (!image)
 		return error_raise(err, ERROR_NOT_FOUND, "repository \"%s\" has no image \"%s\"",
 			repository, reference);
-	return content_read_manifest(content, out_digest, &bytes, err) &&
+	if (!digest_parse(str_of(name), out_digest))
+		return error_raise(err, ERROR_INVALID,
+			"image \"%s\" is named by %s; containers run by sha256 only", reference,
+			name);
+	return content_read_manifest(content, name, &bytes, err) &&
 	       json_parse(buf_str(&bytes), "the manifest", NULL, out_manifest, err);
 }
 

@@ -81,10 +81,8 @@ static struct json *shown_image(struct cloud *cloud, const char *repository, con
 {
 	const char *digest_text = json_get_text(image, "imageDigest", "");
 	scoped(buf_free) struct buf manifest = {0};
-	struct digest digest;
 
-	if (!digest_parse(str_of(digest_text), &digest) ||
-		!content_read_manifest(cloud->content, &digest, &manifest, err))
+	if (!content_read_manifest(cloud->content, digest_text, &manifest, err))
 		return NULL;
 	return json_object_of("registryId", json_text_new(cloud->account), "repositoryName",
 		json_text_new(repository), "imageId",
@@ -263,14 +261,17 @@ bool ecr_answer_put_image(struct cloud *cloud, const struct json *input, struct 
 		repository ? input_text(input, "imageManifest", ECR_INVALID, refusal) : NULL;
 	const char *tag = json_get_text(input, "imageTag", NULL),
 		   *wanted = json_get_text(input, "imageDigest", NULL);
+	struct manifest_put put = {.repository = repository, .tag = tag};
 	struct error err = {0};
-	struct digest digest;
-	char text[DIGEST_TEXT_SIZE];
+	char text[DIGEST_NAME_SIZE];
 
 	if (!manifest)
 		return false;
-	digest = digest_of_str(str_of(manifest));
-	digest_to_text(&digest, text);
+	if (wanted && text_starts_with(wanted, "sha512:"))
+		put.kind = DIGEST_SHA512;
+	put.bytes = str_of(manifest);
+	put.media_type = json_get_text(input, "imageManifestMediaType", NULL);
+	digest_name_of(put.kind, put.bytes, text);
 	if (wanted && !text_equal(wanted, text))
 		return refuse(refusal, 400, "ImageDigestDoesNotMatchException",
 			"The image's digest is %s, not %s", text, wanted);
@@ -278,9 +279,7 @@ bool ecr_answer_put_image(struct cloud *cloud, const struct json *input, struct 
 		return refuse(refusal, 400, ECR_INVALID, "Invalid parameter at 'imageTag'");
 	if (!is_new_image(cloud, repository, tag, text, refusal))
 		return false;
-	if (!content_put_manifest(cloud->content, repository, tag,
-		    json_get_text(input, "imageManifestMediaType", NULL), str_of(manifest), &digest,
-		    &err))
+	if (!content_put_manifest(cloud->content, &put, text, &err))
 		return refuse_content(refusal, &err,
 			strstr(manifest, "\"manifests\"") ? "ReferencedImagesNotFoundException"
 							  : "LayersNotFoundException",
@@ -347,18 +346,19 @@ bool ecr_answer_batch_check_layer_availability(struct cloud *cloud, const struct
 
 	for (size_t i = 0; i < json_count(digests); i++) {
 		const char *text = json_text(json_at(digests, i), "");
-		struct digest digest;
+		enum digest_kind kind;
 		int64_t size = 0;
 		bool there;
 
-		if (!digest_parse(str_of(text), &digest)) {
+		if (!digest_name_valid(str_of(text), &kind)) {
 			json_append(failures,
 				json_object_of("layerDigest", json_text_new(text), "failureCode",
 					json_text_new("InvalidLayerDigest"), "failureReason",
 					json_text_new("Invalid layer digest"), NULL));
 			continue;
 		}
-		there = content_has_blob(cloud->content, repository, &digest, &size);
+		there = content_has_blob(cloud->content, repository, text, &size);
+		content_touch_blob(cloud->content, repository, text);
 		json_append(layers,
 			json_object_of("layerDigest", json_text_new(text), "layerAvailability",
 				json_text_new(there ? "AVAILABLE" : "UNAVAILABLE"), "layerSize",

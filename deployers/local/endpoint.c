@@ -12,7 +12,11 @@
 
 #include <stdlib.h>
 
-enum { BODY_LIMIT = 8 << 20, HEADERS_MAX = 128 };
+enum {
+	BODY_LIMIT = 16 << 20, /* a layer part of 10 MiB in base64 */
+	HEADERS_MAX = 128,
+	CONNECTION_MEMORY = 256 << 10, /* layers come in reads of 128 KiB */
+};
 
 struct endpoint {
 	struct cloud *cloud;           /* borrowed */
@@ -142,8 +146,8 @@ static void handle_json(struct call *call, const char *target)
 		refuse(&call->refusal, 400, "UnknownOperationException",
 			"The local cloud has no service \"%.*s\"", str_args(prefix));
 	} else if (verify(call)) {
-		if (!json_parse(body.size ? body : str_literal("{}"), "the request's body", NULL,
-			    &call->input, &err) ||
+		if (!json_parse(body.size ? body : str_literal("{}"), "the request's body",
+			    &(struct json_limits){.size_bytes = BODY_LIMIT}, &call->input, &err) ||
 			!json_is_object(call->input))
 			refuse(&call->refusal, 400, "SerializationException", "%s",
 				err.message ? err.message : "the request's body is no object");
@@ -246,6 +250,7 @@ static bool listen_on(struct endpoint *endpoint, const char *host, int port,
 		.host = host,
 		.port = port,
 		.body_limit_bytes = BODY_LIMIT,
+		.connection_memory_bytes = CONNECTION_MEMORY,
 		.begin = begin,
 		.handle = handle,
 		.closed = closed,

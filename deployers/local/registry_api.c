@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "deployers/local/auth.h"
 #include "deployers/local/registry_internal.h"
+#include "deployers/local/uploads.h"
 
 #include <stdlib.h>
 
@@ -42,12 +43,48 @@ void registry_fail_error(struct http_exchange *exchange, struct error *err)
 	error_free(err);
 }
 
-void registry_answer_digest(struct http_exchange *exchange, const struct digest *digest)
+/* An error for each, so that one answer tells all that has to be sent. */
+void registry_answer_missing(struct http_exchange *exchange, const struct strings *missing,
+	const char *repository)
 {
-	char text[DIGEST_TEXT_SIZE];
+	scoped(buf_free) struct buf body = {0};
+	struct json_writer w = json_writer_start(&body);
 
-	digest_to_text(digest, text);
-	http_answer_header(exchange, "Docker-Content-Digest", text);
+	json_object_begin(&w);
+	json_key(&w, "errors");
+	json_array_begin(&w);
+	for (size_t i = 0; i < missing->count; i++) {
+		scoped(text_free) char *message =
+			memory_format("%s is not in repository %s", missing->items[i], repository);
+
+		json_object_begin(&w);
+		json_put_text(&w, "code", "MANIFEST_BLOB_UNKNOWN");
+		json_put_text(&w, "message", message);
+		json_key(&w, "detail");
+		json_object_begin(&w);
+		json_put_text(&w, "digest", missing->items[i]);
+		json_object_end(&w);
+		json_object_end(&w);
+	}
+	json_array_end(&w);
+	json_object_end(&w);
+	http_answer_buf(exchange, 404, "application/json", &body);
+}
+
+void registry_answer_digest(struct http_exchange *exchange, const char *name)
+{
+	http_answer_header(exchange, "Docker-Content-Digest", name);
+}
+
+bool registry_is_digest(struct registry_call *call)
+{
+	enum digest_kind kind;
+
+	if (digest_name_valid(str_of(call->reference), &kind))
+		return true;
+	registry_fail(call->exchange, 400, "DIGEST_INVALID", "\"%.100s\" is no digest",
+		call->reference);
+	return false;
 }
 
 struct registry_api *registry_api_new(struct cloud *cloud)
@@ -55,6 +92,7 @@ struct registry_api *registry_api_new(struct cloud *cloud)
 	struct registry_api *api = memory_new(sizeof(*api));
 
 	api->cloud = cloud;
+	cloud->uploads = uploads_new(cloud);
 	return api;
 }
 
@@ -64,7 +102,7 @@ void registry_api_free(struct registry_api **address)
 
 	if (!api)
 		return;
-	registry_uploads_free(api);
+	uploads_free(&api->cloud->uploads);
 	free(api);
 	*address = NULL;
 }
@@ -96,19 +134,48 @@ static struct registry_call call_of(struct registry_api *api, struct http_exchan
 	};
 }
 
+/*
+ * Basic first, as ECR has it. Bearer is for clients that know nothing else, as docker-registry when
+ * it is a mirror: the token service hands out the password that it is asked with.
+ */
+static void ask_for_credentials(const struct registry_call *call)
+{
+	const char *host = http_exchange_header(call->exchange, "Host");
+	scoped(text_free) char *own =
+		memory_format("%s:%d", call->api->cloud->host, call->api->cloud->port);
+	scoped(text_free) char *bearer =
+		memory_format("Bearer realm=\"http://%s/v2/token\",service=\"ecr\"",
+			host ? host : own);
+
+	http_answer_header(call->exchange, "WWW-Authenticate",
+		"Basic realm=\"the local cloud\",service=\"ecr\"");
+	if (!host || !strchr(host, '"'))
+		http_answer_header(call->exchange, "WWW-Authenticate", bearer);
+	registry_fail(call->exchange, 401, "UNAUTHORIZED",
+		"Basic credentials of ecr GetAuthorizationToken are needed");
+}
+
+/* A blob may also be read by who has a link of GetDownloadUrlForLayer. */
+static bool has_link(const struct registry_call *call)
+{
+	return call->what == REGISTRY_BLOB &&
+	       (text_equal(call->method, "GET") || text_equal(call->method, "HEAD")) &&
+	       auth_link_check(call->api->cloud->auth, http_exchange_path(call->exchange),
+		       http_exchange_query(call->exchange, "expires"),
+		       http_exchange_query(call->exchange, "seal"));
+}
+
 /* Answers itself when the caller may not, or names something that cannot be. */
 static bool admit(const struct registry_call *call)
 {
 	http_answer_header(call->exchange, "Docker-Distribution-Api-Version", "registry/2.0");
 	if (!auth_registry_check(call->api->cloud->auth,
-		    http_exchange_header(call->exchange, "Authorization"))) {
-		http_answer_header(call->exchange, "WWW-Authenticate",
-			"Basic realm=\"the local cloud\",service=\"ecr\"");
-		registry_fail(call->exchange, 401, "UNAUTHORIZED",
-			"Basic credentials of ecr GetAuthorizationToken are needed");
+		    http_exchange_header(call->exchange, "Authorization")) &&
+		!has_link(call)) {
+		ask_for_credentials(call);
 		return false;
 	}
-	if (call->what == REGISTRY_ROOT)
+	if (call->what == REGISTRY_ROOT || call->what == REGISTRY_TOKEN)
 		return true;
 	if (call->what == REGISTRY_NOTHING) {
 		registry_fail(call->exchange, 404, "UNSUPPORTED", "no path of a registry");
@@ -136,13 +203,33 @@ void registry_api_begin(struct registry_api *api, struct http_exchange *exchange
 	bool upload = call.what == REGISTRY_UPLOAD &&
 		      (text_equal(call.method, "PATCH") || text_equal(call.method, "PUT"));
 
+	bool manifest = call.what == REGISTRY_MANIFEST && text_equal(call.method, "PUT");
+
 	if ((post || upload) && admit(&call))
 		registry_upload_begin(&call, sink);
+	else if (manifest)
+		registry_manifest_begin(&call);
 }
 
 static void root(struct registry_call *call)
 {
 	http_answer(call->exchange, 200, "application/json", str_literal("{}"));
+}
+
+static void token(struct registry_call *call)
+{
+	scoped(buf_free) struct buf body = {0};
+	struct json_writer w = json_writer_start(&body);
+	int64_t expires_ms, now = clock_now(call->api->cloud->clock);
+	scoped(text_free) char *password =
+		auth_registry_password(call->api->cloud->auth, &expires_ms);
+
+	json_object_begin(&w);
+	json_put_text(&w, "token", password);
+	json_put_text(&w, "access_token", password);
+	json_put_int(&w, "expires_in", (expires_ms - now) / 1000);
+	json_object_end(&w);
+	http_answer_buf(call->exchange, 200, "application/json", &body);
 }
 
 struct route {
@@ -153,6 +240,7 @@ struct route {
 
 static const struct route routes[] = {
 	{REGISTRY_ROOT, " GET HEAD ", root},
+	{REGISTRY_TOKEN, " GET ", token},
 	{REGISTRY_BLOB, " GET HEAD DELETE ", registry_blob},
 	{REGISTRY_UPLOADS, " POST ", registry_upload_start},
 	{REGISTRY_UPLOAD, " GET PATCH PUT DELETE ", registry_upload_handle},

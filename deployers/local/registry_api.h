@@ -1,14 +1,14 @@
 /*
  * registry_api.h - the registry under /v2/ (OCI distribution specification 1.1) over content.h.
  *
- * Only "Basic AWS:<password of GetAuthorizationToken>" may in, as with ECR; a repository must exist
- * before something is pushed to it (NAME_UNKNOWN). Blobs stream to disk and are hashed on the way; a
- * manifest is refused while a blob or manifest that it names is missing.
+ * Only "Basic AWS:<password of GetAuthorizationToken>" may in, as with ECR, or the same password as
+ * a Bearer token; a repository must exist before something is pushed to it (NAME_UNKNOWN). Blobs
+ * stream to disk and are hashed on the way; a manifest is refused while a blob that it names is
+ * missing, with one error for each. An index may be sparse: manifests that it names may come later.
  *
- * Uploads live in memory and in files without a name: after a restart they are unknown and the
- * client starts that blob again.
+ * An upload outlives the process (uploads.h): a client asks how far it came and goes on.
  *
- * Limits  1000 uploads at once, an hour each without a byte; manifests 4 MiB.
+ * Limits  1000 uploads at once, an hour each without a byte; manifests 4 MiB; lists of 1000.
  */
 #ifndef DEPLOYERS_LOCAL_REGISTRY_API_H
 #define DEPLOYERS_LOCAL_REGISTRY_API_H
@@ -33,6 +33,7 @@ void registry_api_closed(struct registry_api *api, struct http_exchange *exchang
 enum registry_what {
 	REGISTRY_NOTHING, /* no path of the specification */
 	REGISTRY_ROOT,    /* /v2/ */
+	REGISTRY_TOKEN,   /* /v2/token: not the specification's, named by WWW-Authenticate */
 	REGISTRY_BLOB,
 	REGISTRY_UPLOADS, /* …/blobs/uploads/ */
 	REGISTRY_UPLOAD,  /* …/blobs/uploads/<id> */

@@ -34,6 +34,10 @@ struct registry_path registry_path_parse(struct str path)
 		result.what = REGISTRY_ROOT;
 		return result;
 	}
+	if (str_equal_text(path, "/v2/token")) {
+		result.what = REGISTRY_TOKEN;
+		return result;
+	}
 	if (!str_starts_with(path, "/v2/"))
 		return result;
 	path = (struct str){path.data + 4, path.size - 4};

@@ -1,139 +1,80 @@
 /*
  * Blobs coming in.
  *
- *     POST uploads/              -> an upload with an id           upload_new
+ *     POST uploads/              -> an upload with an id           registry_upload_start
  *     POST uploads/?digest=      -> the blob in one request        begin, start
  *     POST uploads/?mount=&from= -> a blob that is here already    mount
- *     PATCH uploads/<id>         -> more bytes                     begin, handle
- *     PUT uploads/<id>?digest=   -> the last bytes and the name    begin, finish
+ *     PATCH uploads/<id>         -> more bytes                     begin, handle, patched
+ *     PUT uploads/<id>?digest=   -> the last bytes and the name    begin, handle, put
  *
- * While a body streams the exchange's user is its upload, and the upload is busy: a second request
- * for it is refused.
+ * A request with a body is a transfer: the exchange's user from begin until its answer. Meanwhile
+ * the upload is busy and a second request for it is refused. The answer waits until what arrived is
+ * in the file and hashed (upload_settle), so an answered chunk survives kill -9.
  */
 #include "base/log.h"
 #include "base/memory.h"
+#include "deployers/local/content.h"
 #include "deployers/local/registry_internal.h"
+#include "deployers/local/uploads.h"
 
 #include <stdlib.h>
 
-enum { UPLOADS_MAX = 1000, IDLE_MS = 3600 * 1000, SWEEP_MS = 600 * 1000 };
-
-struct upload {
-	struct registry_api *api;
-	char id[UUID_TEXT_SIZE];
-	char *repository; /* owned */
-	struct new_blob blob;
-	int64_t used_ms;
-	bool busy;
-	bool single; /* POST with ?digest=: ends with its exchange */
-	struct upload *following;
+struct transfer {
+	struct registry_api *api;       /* borrowed */
+	struct http_exchange *exchange; /* NULL: the client went away */
+	struct upload *upload;
+	bool single;  /* POST with ?digest=: the upload ends with it */
+	bool waiting; /* for the upload to settle */
 };
-
-static void upload_free(struct upload *upload)
-{
-	struct upload **link = &upload->api->uploads;
-
-	while (*link != upload)
-		link = &(*link)->following;
-	*link = upload->following;
-	upload->api->upload_count--;
-	new_blob_discard(&upload->blob);
-	free(upload->repository);
-	free(upload);
-}
-
-void registry_uploads_free(struct registry_api *api)
-{
-	while (api->uploads)
-		upload_free(api->uploads);
-	loop_remove(api->cloud->loop, &api->sweeper);
-}
-
-static void sweep(void *context)
-{
-	struct registry_api *api = context;
-	int64_t before = clock_elapsed(api->cloud->clock) - IDLE_MS;
-	struct upload *next;
-
-	for (struct upload *upload = api->uploads; upload; upload = next) {
-		next = upload->following;
-		if (!upload->busy && upload->used_ms < before) {
-			log_trace("registry", "upload %s: nobody went on with it", upload->id);
-			upload_free(upload);
-		}
-	}
-	if (api->uploads)
-		watch_set_delay(api->sweeper, SWEEP_MS);
-	else
-		loop_remove(api->cloud->loop, &api->sweeper);
-}
-
-static struct upload *upload_new(struct registry_call *call)
-{
-	struct registry_api *api = call->api;
-	struct new_blob blob = {0};
-	struct error err = {0};
-
-	if (api->upload_count >= UPLOADS_MAX) {
-		registry_fail(call->exchange, 429, "TOOMANYREQUESTS", "%d uploads are open",
-			UPLOADS_MAX);
-		return NULL;
-	}
-	if (!new_blob_create(api->cloud->content, &blob, &err)) {
-		registry_fail_error(call->exchange, &err);
-		return NULL;
-	}
-	struct upload *upload = memory_new(sizeof(*upload));
-
-	upload->api = api;
-	upload->blob = blob;
-	upload->repository = memory_copy_text(call->repository);
-	upload->used_ms = clock_elapsed(api->cloud->clock);
-	uuid_new(upload->id);
-	upload->following = api->uploads;
-	api->uploads = upload;
-	api->upload_count++;
-	if (!api->sweeper)
-		api->sweeper = loop_add_timer(api->cloud->loop, SWEEP_MS, sweep, api);
-	return upload;
-}
 
 static struct upload *find(struct registry_call *call)
 {
-	for (struct upload *upload = call->api->uploads; upload; upload = upload->following)
-		if (text_equal(upload->id, call->reference) &&
-			text_equal(upload->repository, call->repository))
-			return upload;
-	registry_fail(call->exchange, 404, "BLOB_UPLOAD_UNKNOWN", "no upload \"%s\"",
-		call->reference);
+	struct upload *upload =
+		uploads_find(call->api->cloud->uploads, call->repository, call->reference);
+
+	if (!upload)
+		registry_fail(call->exchange, 404, "BLOB_UPLOAD_UNKNOWN", "no upload \"%.100s\"",
+			call->reference);
+	return upload;
+}
+
+/* The kind of digest that the query's parameter names or begins with; SHA-256 without one. */
+static enum digest_kind kind_wanted(struct http_exchange *exchange)
+{
+	const char *digest = http_exchange_query(exchange, "digest"),
+		   *algorithm = http_exchange_query(exchange, "digest-algorithm");
+
+	return (digest && text_starts_with(digest, "sha512:")) || text_equal(algorithm, "sha512")
+		       ? DIGEST_SHA512
+		       : DIGEST_SHA256;
+}
+
+static struct upload *upload_new(struct registry_call *call, bool named)
+{
+	struct upload *upload = NULL;
+	struct error err = {0};
+
+	if (uploads_start(call->api->cloud->uploads, call->repository, kind_wanted(call->exchange),
+		    named, &upload, &err))
+		return upload;
+	if (err.kind == ERROR_LIMIT)
+		registry_fail(call->exchange, 429, "TOOMANYREQUESTS", "%s", err.message);
+	else
+		registry_fail_error(call->exchange, &err);
+	error_free(&err);
 	return NULL;
 }
 
-static bool take_bytes(void *self, const void *bytes, size_t size, struct error *err)
-{
-	struct upload *upload = self;
-
-	return new_blob_append(&upload->blob, bytes, size, err);
-}
-
-static void use(struct upload *upload, struct http_exchange *exchange, struct http_body_sink *sink)
-{
-	upload->busy = true;
-	http_exchange_set_user(exchange, upload);
-	*sink = (struct http_body_sink){take_bytes, upload};
-}
-
+/* "0-<last byte>"; nothing yet is said like one byte, as other registries do. */
 static void answer_status(struct http_exchange *exchange, const struct upload *upload, int status)
 {
+	int64_t size = upload_size(upload);
 	scoped(text_free) char *location = memory_format("/v2/%s/blobs/uploads/%s",
-				       upload->repository, upload->id),
-			       *range = memory_format("0-%lld",
-				       (long long)(upload->blob.size_bytes
-							   ? upload->blob.size_bytes - 1
-							   : 0));
+				       upload_repository(upload), upload_id(upload)),
+			       *range = memory_format("0-%lld", (long long)(size ? size - 1 : 0));
 
 	http_answer_header(exchange, "Location", location);
-	http_answer_header(exchange, "Docker-Upload-UUID", upload->id);
+	http_answer_header(exchange, "Docker-Upload-UUID", upload_id(upload));
 	http_answer_header(exchange, "Range", range);
 	http_answer(exchange, status, NULL, (struct str){0});
 }
@@ -144,97 +85,194 @@ static void answer_busy(struct http_exchange *exchange)
 		"another request is sending to this upload");
 }
 
-/* A chunk says where it belongs; without Content-Range it goes to the end. */
+/*
+ * A chunk says where it belongs: "<first>-<last>", which must follow what is there and be as long
+ * as the body. Without Content-Range the body goes to the end, as long as it is.
+ */
 static bool in_order(struct http_exchange *exchange, const struct upload *upload)
 {
-	const char *range = http_exchange_header(exchange, "Content-Range");
-	struct str rest = str_trim(str_of(range)), first;
-	int64_t from;
+	const char *range = http_exchange_header(exchange, "Content-Range"),
+		   *length = http_exchange_header(exchange, "Content-Length");
+	struct str last = str_trim(str_of(range)), first;
+	int64_t from, to, size;
 
 	if (!range)
 		return true;
-	if (str_starts_with(rest, "bytes ")) {
-		rest.data += 6;
-		rest.size -= 6;
+	if (str_starts_with(last, "bytes ")) {
+		last.data += 6;
+		last.size -= 6;
 	}
-	first = str_cut(&rest, '-');
-	return str_to_int(first, &from) && from == upload->blob.size_bytes;
+	first = str_cut(&last, '-');
+	if (!str_to_int(first, &from) || !str_to_int(last, &to) || from != upload_size(upload))
+		return false;
+	return !length || (str_to_int(str_of(length), &size) && size == to - from + 1);
+}
+
+static void go_on(void *context)
+{
+	struct transfer *transfer = context;
+
+	http_exchange_continue(transfer->exchange);
+}
+
+static bool take_bytes(void *self, const void *bytes, size_t size, struct error *err)
+{
+	struct transfer *transfer = self;
+
+	(void)err;
+	upload_take(transfer->upload, bytes, size);
+	if (upload_is_behind(transfer->upload)) {
+		http_exchange_pause(transfer->exchange);
+		upload_when_ready(transfer->upload, go_on, transfer);
+	}
+	return true;
+}
+
+static void use(struct registry_call *call, struct upload *upload, bool single,
+	struct http_body_sink *sink)
+{
+	struct transfer *transfer = memory_new(sizeof(*transfer));
+
+	*transfer = (struct transfer){call->api, call->exchange, upload, single, false};
+	upload_set_busy(upload, true);
+	/* Told before the bytes come: hashing another way would mean reading them again. */
+	if (!upload_size(upload) && http_exchange_query(call->exchange, "digest"))
+		upload_expect(upload, kind_wanted(call->exchange));
+	http_exchange_set_user(call->exchange, transfer);
+	*sink = (struct http_body_sink){take_bytes, transfer};
 }
 
 void registry_upload_begin(struct registry_call *call, struct http_body_sink *sink)
 {
 	bool single = text_equal(call->method, "POST");
-	struct upload *upload = single ? upload_new(call) : find(call);
+	struct upload *upload = single ? upload_new(call, false) : find(call);
 
 	if (!upload)
 		return;
-	upload->single = single;
-	if (upload->busy)
+	if (upload_is_busy(upload))
 		answer_busy(call->exchange);
-	else if (upload->blob.broken)
-		registry_fail(call->exchange, 500, "BLOB_UPLOAD_INVALID",
-			"an earlier write of this upload failed; start it again");
 	else if (!in_order(call->exchange, upload))
 		answer_status(call->exchange, upload, 416);
 	else
-		use(upload, call->exchange, sink);
+		use(call, upload, single, sink);
 }
 
-static void answer_created(struct registry_call *call, const struct digest *digest)
+static void answer_created(struct http_exchange *exchange, const char *repository, const char *name)
 {
-	char text[DIGEST_TEXT_SIZE];
+	scoped(text_free) char *location = memory_format("/v2/%s/blobs/%s", repository, name);
 
-	digest_to_text(digest, text);
-	scoped(text_free) char *location = memory_format("/v2/%s/blobs/%s", call->repository, text);
+	http_answer_header(exchange, "Location", location);
+	registry_answer_digest(exchange, name);
+	http_answer(exchange, 201, NULL, (struct str){0});
+}
 
-	http_answer_header(call->exchange, "Location", location);
-	http_answer_header(call->exchange, "Docker-Content-Digest", text);
-	http_answer(call->exchange, 201, NULL, (struct str){0});
+/* What was received could not be kept. */
+static void answer_broken(struct transfer *transfer, const struct error *err)
+{
+	upload_drop(&transfer->upload);
+	if (transfer->exchange)
+		registry_fail(transfer->exchange, error_is_full(err) ? 507 : 500,
+			"BLOB_UPLOAD_INVALID", "%s", err->message);
+}
+
+static void patched(void *context, const struct error *failed)
+{
+	struct transfer *transfer = context;
+
+	if (transfer->exchange)
+		http_exchange_set_user(transfer->exchange, NULL);
+	if (failed) {
+		answer_broken(transfer, failed);
+	} else {
+		upload_set_busy(transfer->upload, false);
+		if (transfer->exchange)
+			answer_status(transfer->exchange, transfer->upload, 202);
+	}
+	free(transfer);
 }
 
 /* Gives the blob its name; the upload is over either way. */
-static void finish(struct registry_call *call, struct upload *upload)
+static void put(void *context, const struct error *failed)
 {
-	const char *text = http_exchange_query(call->exchange, "digest");
-	struct digest expected, digest;
+	struct transfer *transfer = context;
+	struct http_exchange *exchange = transfer->exchange;
+	const char *wanted = exchange ? http_exchange_query(exchange, "digest") : NULL;
+	scoped(text_free) char *repository = memory_copy_text(upload_repository(transfer->upload));
+	char name[DIGEST_NAME_SIZE];
 	struct error err = {0};
-	int64_t size = upload->blob.size_bytes;
 
-	http_exchange_set_user(call->exchange, NULL);
-	if (!text || !digest_parse(str_of(text), &expected)) {
-		registry_fail(call->exchange, 400, "DIGEST_INVALID",
-			"the query must have digest=sha256:…");
-	} else if (upload->blob.broken) {
-		registry_fail(call->exchange, 500, "BLOB_UPLOAD_INVALID", "the upload failed");
-	} else if (new_blob_commit(call->api->cloud->content, &upload->blob, call->repository,
-			   &expected, &digest, &err)) {
-		log_trace("registry", "%s: blob %s, %lld bytes", call->repository, text,
-			(long long)size);
-		answer_created(call, &digest);
+	if (exchange)
+		http_exchange_set_user(exchange, NULL);
+	if (failed) {
+		answer_broken(transfer, failed);
+	} else if (!exchange) {
+		/* Nobody is told, so nothing needs to have happened: the client may go on. */
+		upload_set_busy(transfer->upload, false);
+		if (transfer->single)
+			upload_drop(&transfer->upload);
+	} else if (upload_commit(&transfer->upload, wanted, name, &err)) {
+		log_trace("registry", "%s: blob %s", repository, name);
+		answer_created(exchange, repository, name);
 	} else if (err.kind == ERROR_INVALID) {
-		registry_fail(call->exchange, 400, "DIGEST_INVALID", "%s", err.message);
+		registry_fail(exchange, 400, "DIGEST_INVALID", "%s", err.message);
 	} else {
-		registry_fail(call->exchange, error_is_full(&err) ? 507 : 500, "UNKNOWN", "%s",
+		registry_fail(exchange, error_is_full(&err) ? 507 : 500, "UNKNOWN", "%s",
 			err.message);
 	}
 	error_free(&err);
-	upload_free(upload);
+	free(transfer);
+}
+
+/* The body came to its end without a digest to compare with: that upload is over. */
+static void refuse_digest(struct transfer *transfer)
+{
+	upload_drop(&transfer->upload);
+	registry_fail(transfer->exchange, 400, "DIGEST_INVALID",
+		"the query must have digest=sha256:… or sha512:…");
+	http_exchange_set_user(transfer->exchange, NULL);
+	free(transfer);
+}
+
+static void settled(void *context, const struct error *failed)
+{
+	struct transfer *transfer = context;
+
+	if (failed || !transfer->exchange) {
+		put(transfer, failed);
+		return;
+	}
+	/* Chunks came before the digest was known: it may be of another kind than we hashed. */
+	upload_expect(transfer->upload, kind_wanted(transfer->exchange));
+	upload_settle(transfer->upload, put, transfer);
+}
+
+static void finish(struct transfer *transfer)
+{
+	const char *wanted = http_exchange_query(transfer->exchange, "digest");
+	enum digest_kind kind;
+
+	if (!wanted || !digest_name_valid(str_of(wanted), &kind)) {
+		refuse_digest(transfer);
+		return;
+	}
+	transfer->waiting = true;
+	upload_settle(transfer->upload, settled, transfer);
 }
 
 /* True when the blob is here and was linked: nothing has to be sent. */
 static bool mount(struct registry_call *call)
 {
-	const char *text = http_exchange_query(call->exchange, "mount"),
+	const char *name = http_exchange_query(call->exchange, "mount"),
 		   *from = http_exchange_query(call->exchange, "from");
 	struct content *content = call->api->cloud->content;
-	struct digest digest;
 	struct error err = {0};
+	enum digest_kind kind;
 
-	if (!text || !digest_parse(str_of(text), &digest) ||
-		!content_has_blob(content, from && *from ? from : NULL, &digest, NULL))
+	if (!name || !digest_name_valid(str_of(name), &kind) ||
+		!content_has_blob(content, from && *from ? from : NULL, name, NULL))
 		return false;
-	if (content_link_blob(content, call->repository, &digest, &err))
-		answer_created(call, &digest);
+	if (content_link_blob(content, call->repository, name, &err))
+		answer_created(call->exchange, call->repository, name);
 	else
 		registry_fail_error(call->exchange, &err);
 	return true;
@@ -242,54 +280,61 @@ static bool mount(struct registry_call *call)
 
 void registry_upload_start(struct registry_call *call)
 {
-	struct upload *upload = http_exchange_user(call->exchange);
+	struct transfer *transfer = http_exchange_user(call->exchange);
 
-	if (upload) {
-		finish(call, upload);
+	if (transfer) {
+		finish(transfer);
 		return;
 	}
 	if (mount(call))
 		return;
-	upload = upload_new(call);
+	struct upload *upload = upload_new(call, true);
+
 	if (upload)
 		answer_status(call->exchange, upload, 202);
 }
 
 void registry_upload_handle(struct registry_call *call)
 {
-	struct upload *own = http_exchange_user(call->exchange), *upload = own ? own : find(call);
+	struct transfer *transfer = http_exchange_user(call->exchange);
+
+	if (transfer && text_equal(call->method, "PUT")) {
+		finish(transfer);
+		return;
+	}
+	if (transfer) {
+		transfer->waiting = true;
+		upload_settle(transfer->upload, patched, transfer);
+		return;
+	}
+	struct upload *upload = find(call);
 
 	if (!upload)
 		return;
-	if (own) {
-		http_exchange_set_user(call->exchange, NULL);
-		own->busy = false;
-		own->used_ms = clock_elapsed(call->api->cloud->clock);
-	}
 	if (text_equal(call->method, "GET")) {
 		answer_status(call->exchange, upload, 204);
-	} else if (upload->busy) {
+	} else if (upload_is_busy(upload)) {
 		answer_busy(call->exchange);
-	} else if (text_equal(call->method, "PUT")) {
-		finish(call, upload);
-	} else if (text_equal(call->method, "PATCH")) {
-		answer_status(call->exchange, upload, 202);
 	} else {
-		upload_free(upload);
+		upload_drop(&upload);
 		http_answer(call->exchange, 204, NULL, (struct str){0});
 	}
 }
 
 void registry_upload_closed(struct http_exchange *exchange)
 {
-	struct upload *upload = http_exchange_user(exchange);
+	struct transfer *transfer = http_exchange_user(exchange);
 
-	if (!upload)
+	if (!transfer)
+		return;
+	http_exchange_set_user(exchange, NULL);
+	transfer->exchange = NULL;
+	if (transfer->waiting)
 		return;
 	/* The client went away in the middle: it may ask how far it came and go on. */
-	http_exchange_set_user(exchange, NULL);
-	upload->busy = false;
-	upload->used_ms = clock_elapsed(upload->api->cloud->clock);
-	if (upload->single)
-		upload_free(upload);
+	upload_when_ready(transfer->upload, NULL, NULL);
+	upload_set_busy(transfer->upload, false);
+	if (transfer->single)
+		upload_drop(&transfer->upload);
+	free(transfer);
 }

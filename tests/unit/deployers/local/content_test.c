@@ -58,19 +58,41 @@ static void cloud_close(struct cloud *cloud)
 	free(cloud->region);
 }
 
-static struct digest put_blob(struct cloud *cloud, const char *repository, const char *text)
+struct name {
+	char text[DIGEST_NAME_SIZE];
+};
+
+static struct name name_of(const char *bytes)
+{
+	struct name name;
+
+	digest_name_of(DIGEST_SHA256, str_of(bytes), name.text);
+	return name;
+}
+
+static struct name put_blob(struct cloud *cloud, const char *repository, const char *text)
 {
 	scoped(new_blob_discard) struct new_blob blob = {0};
-	struct digest digest = {{0}};
+	struct name name = {{0}};
 	struct error err = {0};
 
-	if (!new_blob_create(cloud->content, &blob, &err) ||
+	if (!new_blob_create(cloud->content, NULL, &blob, &err) ||
 		!new_blob_append(&blob, text, strlen(text), &err) ||
-		!new_blob_commit(cloud->content, &blob, repository, NULL, &digest, &err)) {
+		!new_blob_commit(cloud->content, &blob, repository, NULL, name.text, &err)) {
 		error_print(stderr, &err, true);
 		abort();
 	}
-	return digest;
+	return name;
+}
+
+static bool put_manifest(struct cloud *cloud, const char *tag, const char *bytes,
+	struct name *out_name, struct error *err)
+{
+	const struct manifest_put put = {.repository = "app/rooms",
+		.tag = tag,
+		.bytes = str_of(bytes)};
+
+	return content_put_manifest(cloud->content, &put, out_name->text, err);
 }
 
 /* An image manifest with an empty config "{}" and one layer. */
@@ -91,54 +113,51 @@ TEST(a_blob_is_there_whole_or_not_at_all)
 	scoped(cloud_close) struct cloud cloud = {0};
 	scoped(new_blob_discard) struct new_blob blob = {0};
 	scoped(text_free) char *path = NULL;
-	struct digest wanted = digest_of_str(str_literal("hello")), digest;
+	struct name wanted = name_of("hello"), name;
 	struct error err = {0};
 	int64_t size = 0;
 
 	cloud_open(&cloud, &system_clock);
-	REQUIRE_OK(new_blob_create(cloud.content, &blob, &err));
+	REQUIRE_OK(new_blob_create(cloud.content, NULL, &blob, &err));
 	REQUIRE_OK(new_blob_append(&blob, "hel", 3, &err));
-	CHECK(!content_has_blob(cloud.content, "app/rooms", &wanted, NULL));
+	CHECK(!content_has_blob(cloud.content, "app/rooms", wanted.text, NULL));
 	REQUIRE_OK(new_blob_append(&blob, "lo", 2, &err));
-	REQUIRE_OK(new_blob_commit(cloud.content, &blob, "app/rooms", &wanted, &digest, &err));
-	CHECK(content_has_blob(cloud.content, "app/rooms", &wanted, &size));
+	REQUIRE_OK(
+		new_blob_commit(cloud.content, &blob, "app/rooms", wanted.text, name.text, &err));
+	CHECK(content_has_blob(cloud.content, "app/rooms", wanted.text, &size));
 	CHECK_INT(size, 5);
-	CHECK(!content_has_blob(cloud.content, "app/other", &wanted, NULL));
-	REQUIRE_OK(content_link_blob(cloud.content, "app/other", &wanted, &err));
-	CHECK(content_has_blob(cloud.content, "app/other", &wanted, NULL));
+	CHECK(!content_has_blob(cloud.content, "app/other", wanted.text, NULL));
+	REQUIRE_OK(content_link_blob(cloud.content, "app/other", wanted.text, &err));
+	CHECK(content_has_blob(cloud.content, "app/other", wanted.text, NULL));
 
-	REQUIRE_OK(new_blob_create(cloud.content, &blob, &err));
+	REQUIRE_OK(new_blob_create(cloud.content, NULL, &blob, &err));
 	REQUIRE_OK(new_blob_append(&blob, "other", 5, &err));
-	CHECK_FAILS(new_blob_commit(cloud.content, &blob, "app/rooms", &wanted, &digest, &err),
+	CHECK_FAILS(new_blob_commit(cloud.content, &blob, "app/rooms", wanted.text, name.text,
+			    &err),
 		ERROR_INVALID);
 
 	/* the machine lost power: the file is shorter than the store says */
-	REQUIRE_OK(content_blob_path(cloud.content, &wanted, &path, &err));
+	REQUIRE_OK(content_blob_file(cloud.content, wanted.text, &path, &err));
 	REQUIRE(truncate(path, 3) == 0);
-	CHECK(!content_has_blob(cloud.content, "app/rooms", &wanted, NULL));
+	CHECK(!content_has_blob(cloud.content, "app/rooms", wanted.text, NULL));
 	put_blob(&cloud, "app/rooms", "hello");
-	CHECK(content_has_blob(cloud.content, "app/rooms", &wanted, NULL));
+	CHECK(content_has_blob(cloud.content, "app/rooms", wanted.text, NULL));
 }
 
 TEST(a_manifest_is_refused_while_something_it_names_is_missing)
 {
 	scoped(cloud_close) struct cloud cloud = {0};
 	scoped(text_free) char *manifest = manifest_of("layer");
-	struct digest digest;
+	struct name digest;
 	struct error err = {0};
 
 	cloud_open(&cloud, &system_clock);
 	put_blob(&cloud, "app/rooms", "{}");
-	CHECK_FAILS(content_put_manifest(cloud.content, "app/rooms", "v1", NULL, str_of(manifest),
-			    &digest, &err),
-		ERROR_NOT_FOUND);
+	CHECK_FAILS(put_manifest(&cloud, "v1", manifest, &digest, &err), ERROR_NOT_FOUND);
 	put_blob(&cloud, "app/other", "layer");
-	CHECK_FAILS(content_put_manifest(cloud.content, "app/rooms", "v1", NULL, str_of(manifest),
-			    &digest, &err),
-		ERROR_NOT_FOUND);
+	CHECK_FAILS(put_manifest(&cloud, "v1", manifest, &digest, &err), ERROR_NOT_FOUND);
 	put_blob(&cloud, "app/rooms", "layer");
-	REQUIRE_OK(content_put_manifest(cloud.content, "app/rooms", "v1", NULL, str_of(manifest),
-		&digest, &err));
+	REQUIRE_OK(put_manifest(&cloud, "v1", manifest, &digest, &err));
 	CHECK(content_image(cloud.content, "app/rooms", "v1") != NULL);
 	CHECK(content_image(cloud.content, "app/rooms", "v2") == NULL);
 	CHECK_INT(json_get_int(content_image(cloud.content, "app/rooms", "v1"), "imageSizeInBytes",
@@ -153,50 +172,46 @@ TEST(manifests_that_make_no_sense_are_refused)
 		"{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"sha256:x\",\"size\":1}]}",
 		"{\"schemaVersion\":2,\"manifests\":[{\"size\":1}]}"};
 	scoped(cloud_close) struct cloud cloud = {0};
-	struct digest digest;
+	struct name digest;
 	struct error err = {0};
 
 	cloud_open(&cloud, &system_clock);
 	for (size_t i = 0; i < countof(bad); i++)
-		CHECK_FAILS(content_put_manifest(cloud.content, "app/rooms", NULL, NULL,
-				    str_of(bad[i]), &digest, &err),
-			ERROR_INVALID);
+		CHECK_FAILS(put_manifest(&cloud, NULL, bad[i], &digest, &err), ERROR_INVALID);
 }
 
 TEST(references_are_resolved_by_digest_tag_and_platform)
 {
 	scoped(cloud_close) struct cloud cloud = {0};
 	scoped(text_free) char *manifest = manifest_of("layer"), *index = NULL, *by_digest = NULL;
-	char text[DIGEST_TEXT_SIZE];
-	struct digest image, digest;
+	struct name image, name;
+	struct digest digest;
 	struct json *found = NULL;
 	struct error err = {0};
 
 	cloud_open(&cloud, &system_clock);
 	put_blob(&cloud, "app/rooms", "{}");
 	put_blob(&cloud, "app/rooms", "layer");
-	REQUIRE_OK(content_put_manifest(cloud.content, "app/rooms", NULL, NULL, str_of(manifest),
-		&image, &err));
-	digest_to_text(&image, text);
+	REQUIRE_OK(put_manifest(&cloud, NULL, manifest, &image, &err));
 	index = memory_format("{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"%s\",\"size\":%zu,"
 			      "\"platform\":{\"os\":\"linux\",\"architecture\":\"%s\"}}]}",
-		text, strlen(manifest),
+		image.text, strlen(manifest),
 #ifdef __aarch64__
 		"arm64"
 #else
 		"amd64"
 #endif
 	);
-	REQUIRE_OK(content_put_manifest(cloud.content, "app/rooms", "latest", NULL, str_of(index),
-		&digest, &err));
-	by_digest = memory_format("127.0.0.1:4566/app/rooms:any@%s", text);
+	REQUIRE_OK(put_manifest(&cloud, "latest", index, &name, &err));
+	by_digest = memory_format("127.0.0.1:4566/app/rooms:any@%s", image.text);
 	const char *const good[] = {by_digest, "127.0.0.1:4566/app/rooms",
 		"localhost:4566/app/rooms:latest",
 		"000000000000.dkr.ecr.us-east-1.amazonaws.com/app/rooms:latest"};
 
 	for (size_t i = 0; i < countof(good); i++) {
 		CHECK_OK(content_resolve(cloud.content, good[i], &digest, &found, &err));
-		CHECK(digest_equal(&digest, &image));
+		digest_to_text(&digest, name.text);
+		CHECK_TEXT(name.text, image.text);
 		CHECK_INT(json_count(json_get(found, "layers")), 1);
 		json_free(&found);
 	}
@@ -217,7 +232,7 @@ TEST(an_immutable_tag_stays_and_an_image_goes_with_its_last_tag)
 {
 	scoped(cloud_close) struct cloud cloud = {0};
 	scoped(text_free) char *one = manifest_of("one"), *two = manifest_of("two");
-	struct digest digest;
+	struct name digest;
 	struct error err = {0};
 
 	cloud_open(&cloud, &system_clock);
@@ -226,13 +241,9 @@ TEST(an_immutable_tag_stays_and_an_image_goes_with_its_last_tag)
 	put_blob(&cloud, "app/rooms", "{}");
 	put_blob(&cloud, "app/rooms", "one");
 	put_blob(&cloud, "app/rooms", "two");
-	REQUIRE_OK(content_put_manifest(cloud.content, "app/rooms", "v1", NULL, str_of(one),
-		&digest, &err));
-	CHECK_FAILS(content_put_manifest(cloud.content, "app/rooms", "v1", NULL, str_of(two),
-			    &digest, &err),
-		ERROR_CONFLICT);
-	REQUIRE_OK(content_put_manifest(cloud.content, "app/rooms", "v2", NULL, str_of(one),
-		&digest, &err));
+	REQUIRE_OK(put_manifest(&cloud, "v1", one, &digest, &err));
+	CHECK_FAILS(put_manifest(&cloud, "v1", two, &digest, &err), ERROR_CONFLICT);
+	REQUIRE_OK(put_manifest(&cloud, "v2", one, &digest, &err));
 	REQUIRE_OK(content_remove_tag(cloud.content, "app/rooms", "v1", &err));
 	CHECK(content_image(cloud.content, "app/rooms", "v2") != NULL);
 	REQUIRE_OK(content_remove_tag(cloud.content, "app/rooms", "v2", &err));
@@ -243,7 +254,7 @@ TEST(what_no_image_needs_goes_a_day_later)
 {
 	scoped(cloud_close) struct cloud cloud = {0};
 	scoped(text_free) char *manifest = manifest_of("needed");
-	struct digest needed = digest_of_str(str_literal("needed")), stray, image;
+	struct name needed = name_of("needed"), stray, image;
 	struct test_clock clock;
 	struct error err = {0};
 
@@ -252,17 +263,134 @@ TEST(what_no_image_needs_goes_a_day_later)
 	put_blob(&cloud, "app/rooms", "{}");
 	put_blob(&cloud, "app/rooms", "needed");
 	stray = put_blob(&cloud, "app/rooms", "stray");
-	REQUIRE_OK(content_put_manifest(cloud.content, "app/rooms", "v1", NULL, str_of(manifest),
-		&image, &err));
+	REQUIRE_OK(put_manifest(&cloud, "v1", manifest, &image, &err));
 	close_stores(&cloud);
 	REQUIRE(open_stores(&cloud));
-	CHECK(content_has_blob(cloud.content, "app/rooms", &stray, NULL));
+	CHECK(content_has_blob(cloud.content, "app/rooms", stray.text, NULL));
 	close_stores(&cloud);
 	clock.time_ms += (int64_t)25 * 3600 * 1000;
 	REQUIRE(open_stores(&cloud));
-	CHECK(!content_has_blob(cloud.content, "app/rooms", &stray, NULL));
-	CHECK(content_has_blob(cloud.content, "app/rooms", &needed, NULL));
-	CHECK(content_has_blob(cloud.content, "app/rooms", &image, NULL));
+	CHECK(!content_has_blob(cloud.content, "app/rooms", stray.text, NULL));
+	CHECK(content_has_blob(cloud.content, "app/rooms", needed.text, NULL));
+	CHECK(content_has_blob(cloud.content, "app/rooms", image.text, NULL));
+}
+
+/* AWS: IMMUTABLE_WITH_EXCLUSION leaves tags that match a filter mutable. */
+TEST(tags_that_are_left_out_of_immutability_move)
+{
+	scoped(cloud_close) struct cloud cloud = {0};
+	scoped(text_free) char *one = manifest_of("one"), *two = manifest_of("two");
+	struct json *filters = json_array_new();
+	struct name name;
+	struct error err = {0};
+
+	json_append(filters, json_object_of("filterType", json_text_new("WILDCARD"), "filter",
+				     json_text_new("dev-*"), NULL));
+	cloud_open(&cloud, &system_clock);
+	REQUIRE_OK(store_put(cloud.store, "ecr.repository", "app/rooms",
+		json_object_of("imageTagMutability", json_text_new("IMMUTABLE_WITH_EXCLUSION"),
+			"imageTagMutabilityExclusionFilters", filters, NULL),
+		&err));
+	put_blob(&cloud, "app/rooms", "{}");
+	put_blob(&cloud, "app/rooms", "one");
+	put_blob(&cloud, "app/rooms", "two");
+	REQUIRE_OK(put_manifest(&cloud, "dev-1", one, &name, &err));
+	CHECK_OK(put_manifest(&cloud, "dev-1", two, &name, &err));
+	REQUIRE_OK(put_manifest(&cloud, "v1", one, &name, &err));
+	CHECK_FAILS(put_manifest(&cloud, "v1", two, &name, &err), ERROR_CONFLICT);
+}
+
+TEST(a_manifest_that_misses_blobs_names_all_of_them)
+{
+	scoped(cloud_close) struct cloud cloud = {0};
+	scoped(text_free) char *manifest = manifest_of("layer");
+	scoped(strings_free) struct strings missing = {0};
+	struct name config = name_of("{}"), layer = name_of("layer"), name;
+	const struct manifest_put put = {.repository = "app/rooms",
+		.bytes = str_of(manifest),
+		.missing = &missing};
+	struct error err = {0};
+
+	cloud_open(&cloud, &system_clock);
+	CHECK_FAILS(content_put_manifest(cloud.content, &put, name.text, &err), ERROR_NOT_FOUND);
+	REQUIRE(missing.count == 2);
+	CHECK_TEXT(missing.items[0], config.text);
+	CHECK_TEXT(missing.items[1], layer.text);
+}
+
+/* Promotion: the other repository shows the same file. Counted: files and their inode. */
+TEST(promotion_to_another_repository_moves_no_bytes)
+{
+	scoped(cloud_close) struct cloud cloud = {0};
+	scoped(text_free) char *manifest = manifest_of("layer"), *folder = NULL, *path = NULL;
+	scoped(strings_free) struct strings before = {0}, after = {0};
+	struct name config = name_of("{}"), layer = name_of("layer"), name;
+	struct stat old, now;
+	struct error err = {0};
+
+	cloud_open(&cloud, &system_clock);
+	put_blob(&cloud, "app/rooms", "{}");
+	put_blob(&cloud, "app/rooms", "layer");
+	REQUIRE_OK(put_manifest(&cloud, "v1", manifest, &name, &err));
+	folder = path_join(cloud.state, "content/blobs/sha256");
+	REQUIRE_OK(folder_list(folder, &before, &err));
+	REQUIRE_OK(content_blob_file(cloud.content, layer.text, &path, &err));
+	REQUIRE(stat(path, &old) == 0);
+
+	const struct manifest_put put = {.repository = "app/other",
+		.tag = "v1",
+		.bytes = str_of(manifest)};
+
+	CHECK_FAILS(content_put_manifest(cloud.content, &put, name.text, &err), ERROR_NOT_FOUND);
+	REQUIRE_OK(content_link_blob(cloud.content, "app/other", config.text, &err));
+	REQUIRE_OK(content_link_blob(cloud.content, "app/other", layer.text, &err));
+	REQUIRE_OK(content_put_manifest(cloud.content, &put, name.text, &err));
+	REQUIRE_OK(folder_list(folder, &after, &err));
+	CHECK_INT(before.count, 3); /* config, layer, manifest */
+	CHECK_INT(after.count, 3);
+	REQUIRE(stat(path, &now) == 0);
+	CHECK_INT(now.st_ino, old.st_ino);
+	CHECK_INT(now.st_mtim.tv_nsec, old.st_mtim.tv_nsec);
+}
+
+TEST(a_blob_can_be_unlinked_while_no_image_needs_it)
+{
+	scoped(cloud_close) struct cloud cloud = {0};
+	scoped(text_free) char *manifest = manifest_of("layer");
+	struct name layer = name_of("layer"), stray, name;
+	struct error err = {0};
+
+	cloud_open(&cloud, &system_clock);
+	put_blob(&cloud, "app/rooms", "{}");
+	put_blob(&cloud, "app/rooms", "layer");
+	stray = put_blob(&cloud, "app/rooms", "stray");
+	REQUIRE_OK(put_manifest(&cloud, "v1", manifest, &name, &err));
+	CHECK_FAILS(content_unlink_blob(cloud.content, "app/rooms", layer.text, &err),
+		ERROR_CONFLICT);
+	CHECK_OK(content_unlink_blob(cloud.content, "app/rooms", stray.text, &err));
+	CHECK(!content_has_blob(cloud.content, "app/rooms", stray.text, NULL));
+	CHECK_FAILS(content_unlink_blob(cloud.content, "app/rooms", stray.text, &err),
+		ERROR_NOT_FOUND);
+}
+
+/* Who was told a day later that a blob is there may rely on it. */
+TEST(a_blob_that_was_asked_for_stays_another_day)
+{
+	scoped(cloud_close) struct cloud cloud = {0};
+	struct name asked, forgotten;
+	struct test_clock clock;
+	struct error err = {0};
+
+	test_clock_init(&clock, clock_now(&system_clock));
+	cloud_open(&cloud, &clock.clock);
+	asked = put_blob(&cloud, "app/rooms", "asked");
+	forgotten = put_blob(&cloud, "app/rooms", "forgotten");
+	clock.time_ms += (int64_t)23 * 3600 * 1000;
+	content_touch_blob(cloud.content, "app/rooms", asked.text);
+	clock.time_ms += (int64_t)2 * 3600 * 1000;
+	REQUIRE_OK(content_collect(cloud.content, &err));
+	CHECK(content_has_blob(cloud.content, "app/rooms", asked.text, NULL));
+	CHECK(!content_has_blob(cloud.content, "app/rooms", forgotten.text, NULL));
 }
 
 TEST(names_of_repositories_and_tags_are_those_of_the_specification)
