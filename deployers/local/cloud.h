@@ -32,7 +32,8 @@ struct cloud {
 	struct store *store; /* store.h */
 	struct network *network; /* network.h: bridge, addresses and network namespaces of tasks */
 	struct content *content; /* content.h: blobs and manifests of the registry */
-	struct uploads *uploads;   /* uploads.h: blobs on their way in; there while the endpoint is open */
+	struct uploads
+		*uploads; /* uploads.h: blobs on their way in; there while the endpoint is open */
 	struct balancer *balancer; /* balancer.h */
 	struct logs *logs;         /* logs.h */
 	struct ecs *ecs;           /* ecs.h: scheduler and tasks */

@@ -68,7 +68,7 @@ static void compute_digest(size_t number)
 	EVP_DigestFinal_ex(context, digest, NULL);
 	EVP_MD_CTX_free(context);
 	for (int i = 0; i < 32; i++)
-		sprintf(digests[number] + 2 * i, "%02x", digest[i]);
+		snprintf(digests[number] + 2 * i, 3, "%02x", digest[i]);
 }
 
 static int connect_to(void)
@@ -123,7 +123,7 @@ static int read_head(int fd, char text[HEAD], size_t *out_length, size_t *out_ha
 	char *length = strcasestr(text, "\ncontent-length:");
 
 	*out_length = length ? strtoul(length + 16, NULL, 10) : 0;
-	return atoi(text + 9);
+	return (int)strtol(text + 9, NULL, 10);
 }
 
 static void skip_body(int fd, size_t length, size_t have, char *room)
@@ -249,7 +249,7 @@ int main(int argc, char **argv)
 	clients = strtoul(argv[5], NULL, 10), count = strtoul(argv[6], NULL, 10);
 	size = strtoul(argv[7], NULL, 10), seed = argc > 8 ? strtoul(argv[8], NULL, 10) : 1;
 	address.sin_family = AF_INET;
-	address.sin_port = htons((uint16_t)atoi(colon + 1));
+	address.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
 	*colon = '\0';
 	inet_pton(AF_INET, argv[2], &address.sin_addr);
 	*colon = ':';
