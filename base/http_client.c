@@ -33,6 +33,7 @@ static bool leg_start(struct http_client *client, struct transfer *transfer, str
 	transfer->sends = 0;
 	transfer->headers_size = 0;
 	transfer->active_ms = monotonic_ms();
+	transfer->paced_bytes = transfer->response->bytes_received;
 	if (!transfer_prepare(transfer, err))
 		return false;
 	CURLMcode code = curl.multi_add_handle(client->multi, transfer->easy);
@@ -76,7 +77,7 @@ static bool check_target(const struct transfer *transfer, const char *target, st
 	if (!http_url_parse(transfer->request->url, &from, err) ||
 		!http_url_parse(target, &to, err))
 		return false;
-	return !http_host_is_private(to.host) || http_host_is_private(from.host) ||
+	return http_host_may_lead_to(from.host, to.host) ||
 	       error_raise(err, ERROR_DENIED, "%.*s redirects to the private address %.*s; refused",
 		       str_args(from.host), str_args(to.host));
 }
@@ -205,7 +206,12 @@ static int64_t check_stall(struct http_client *client, struct transfer *transfer
 	if (left > 0)
 		return left;
 	count_bytes(transfer);
-	error_raise(&why, ERROR_TIMED_OUT, "no byte for %lld ms", (long long)limit);
+	if (transfer->response->bytes_received > transfer->paced_bytes)
+		error_raise(&why, ERROR_TIMED_OUT, "no more than %lld bytes in %lld ms",
+			(long long)(transfer->response->bytes_received - transfer->paced_bytes),
+			(long long)limit);
+	else
+		error_raise(&why, ERROR_TIMED_OUT, "no byte for %lld ms", (long long)limit);
 	transfer_fail(client, transfer, &why);
 	return 0;
 }

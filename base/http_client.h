@@ -15,6 +15,9 @@
 #include "base/buf.h"
 #include "base/error.h"
 
+/* In 30 s this is a telephone line of 1990. */
+enum { HTTP_PACE_BYTES = 16 * 1024 };
+
 struct http_client;
 
 struct http_header {
@@ -33,13 +36,14 @@ struct http_request {
 	int64_t body_offset;        /* where in body_fd to start; rewound on retry */
 	int64_t connect_timeout_ms; /* 0: 5 s */
 	int64_t timeout_ms;         /* whole request; 0: 60 s; -1: none */
-	int64_t stall_timeout_ms;   /* no byte in this time ends it; 0: 30 s */
+	int64_t stall_timeout_ms; /* no byte in this time ends it, and with timeout_ms -1 less than
+				     * HTTP_PACE_BYTES of an answer do: it would last for ever; 0: 30 s */
 	/* Not even on a fresh connection when a kept one turns out closed: for bodies that continue
 	 * something, where half of a first attempt may have arrived. Other methods than GET, HEAD, PUT,
 	 * DELETE and OPTIONS are always sent once. */
 	bool send_once;
-	/* 0: a 3xx is an answer like any other. Credentials are dropped on another host, and a public host
-	 * may not lead to a private address (ERROR_DENIED). */
+	/* 0: a 3xx is an answer like any other. Credentials are dropped on another host; ERROR_DENIED where
+	 * http_host_may_lead_to() says no. */
 	int redirect_limit;
 	bool direct;             /* through no proxy, whatever the environment says */
 	size_t body_limit_bytes; /* 0: 16 MiB; ERROR_LIMIT beyond */
@@ -94,7 +98,9 @@ struct http_url {
 };
 bool http_url_parse(const char *url, struct http_url *out_parts, struct error *err) must_use;
 bool http_host_is_loopback(struct str host); /* localhost, 127.0.0.0/8, ::1 */
-/* An address that only means something inside: loopback, private, link-local. Names are not looked up. */
-bool http_host_is_private(struct str host);
+/* May an answer of one host send us to the other? Not into a private network from outside, nor to this
+ * machine from another, nor to a link-local address from anywhere else: that is where clouds hand out
+ * credentials. Names are not looked up. */
+bool http_host_may_lead_to(struct str from, struct str to);
 
 #endif

@@ -61,6 +61,18 @@ static bool is_idempotent(const char *method)
 
 /* Callbacks of libcurl; context is the transfer. A wrong count returned ends the transfer. */
 
+/* Without a limit for the whole, a byte now and then is no progress. */
+static void note_progress(struct transfer *transfer)
+{
+	int64_t received = transfer->response->bytes_received;
+
+	if (transfer->request->timeout_ms >= 0 ||
+		received - transfer->paced_bytes >= HTTP_PACE_BYTES) {
+		transfer->paced_bytes = received;
+		transfer->active_ms = monotonic_ms();
+	}
+}
+
 static size_t take_body(char *bytes, size_t one, size_t size, void *context)
 {
 	struct transfer *transfer = context;
@@ -68,8 +80,8 @@ static size_t take_body(char *bytes, size_t one, size_t size, void *context)
 	size_t limit = request->body_limit_bytes ? request->body_limit_bytes : BODY_LIMIT;
 
 	(void)one;
-	transfer->active_ms = monotonic_ms();
 	transfer->response->bytes_received += (int64_t)size;
+	note_progress(transfer);
 	if (transfer_will_redirect(transfer))
 		return size;
 	if (request->on_body && transfer->response->status / 100 == 2)

@@ -24,6 +24,7 @@ struct transfer {
 	size_t headers_size; /* bytes of headers of this answer */
 	int sends;           /* how often libcurl began to send on this leg */
 	int64_t started_ms, active_ms;
+	int64_t paced_bytes;  /* of the answer, when active_ms was set */
 	struct error failure; /* raised inside a callback */
 	char reason[CURL_ERROR_SIZE];
 	bool done;

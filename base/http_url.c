@@ -84,42 +84,69 @@ bool http_host_is_loopback(struct str host)
 	return inet_pton(AF_INET6, text, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
+/* From where an address means something. */
+enum reach {
+	REACH_PUBLIC,
+	REACH_PRIVATE,    /* one network */
+	REACH_LOOPBACK,   /* this machine */
+	REACH_LINK_LOCAL, /* the next cable: where clouds hand out credentials (169.254.169.254) */
+};
+
 /* Source  RFC 1918, RFC 6598 (carriers' networks), RFC 3927 (link-local), RFC 1122 (0/8). */
-static bool is_private_v4(uint32_t a)
+static enum reach reach_of_v4(uint32_t a)
 {
-	return a >> 24 == 10 || a >> 24 == 0 || a >> 24 == 127 || a >> 20 == 0xac1 ||
-	       a >> 16 == 0xc0a8 || a >> 16 == 0xa9fe || a >> 22 == 0x191;
+	if (a >> 24 == 127 || a >> 24 == 0)
+		return REACH_LOOPBACK;
+	if (a >> 16 == 0xa9fe)
+		return REACH_LINK_LOCAL;
+	return a >> 24 == 10 || a >> 20 == 0xac1 || a >> 16 == 0xc0a8 || a >> 22 == 0x191
+		       ? REACH_PRIVATE
+		       : REACH_PUBLIC;
 }
 
 /* RFC 4193, RFC 4291; an IPv4 address in IPv6's clothes is what it is. */
-static bool is_private_v6(const struct in6_addr *v6)
+static enum reach reach_of_v6(const struct in6_addr *v6)
 {
 	uint32_t last;
 
 	memcpy(&last, v6->s6_addr + 12, sizeof(last));
+	if (IN6_IS_ADDR_LOOPBACK(v6) || IN6_IS_ADDR_UNSPECIFIED(v6))
+		return REACH_LOOPBACK;
 	if (IN6_IS_ADDR_V4MAPPED(v6) || IN6_IS_ADDR_V4COMPAT(v6))
-		return is_private_v4(ntohl(last));
-	return IN6_IS_ADDR_LOOPBACK(v6) || IN6_IS_ADDR_UNSPECIFIED(v6) ||
-	       (v6->s6_addr[0] & 0xfe) == 0xfc ||
-	       (v6->s6_addr[0] == 0xfe && (v6->s6_addr[1] & 0xc0) == 0x80);
+		return reach_of_v4(ntohl(last));
+	if (v6->s6_addr[0] == 0xfe && (v6->s6_addr[1] & 0xc0) == 0x80)
+		return REACH_LINK_LOCAL;
+	return (v6->s6_addr[0] & 0xfe) == 0xfc ? REACH_PRIVATE : REACH_PUBLIC;
 }
 
-bool http_host_is_private(struct str host)
+static enum reach reach_of(struct str host)
 {
 	char text[64];
 	struct in_addr v4;
 	struct in6_addr v6;
 
+	if (host.size > 1 && host.data[host.size - 1] == '.')
+		host.size--;
 	if (http_host_is_loopback(host))
-		return true;
+		return REACH_LOOPBACK;
 	if (host.size > 1 && host.data[0] == '[')
 		host = (struct str){host.data + 1, host.size - 2};
 	if (host.size >= sizeof(text))
-		return false;
+		return REACH_PUBLIC;
 	snprintf(text, sizeof(text), "%.*s", str_args(host));
-	if (inet_pton(AF_INET, text, &v4) == 1)
-		return is_private_v4(ntohl(v4.s_addr));
-	return inet_pton(AF_INET6, text, &v6) == 1 && is_private_v6(&v6);
+	/* "2130706433" and "0x7f.1" are addresses to whoever connects. */
+	if (inet_aton(text, &v4))
+		return reach_of_v4(ntohl(v4.s_addr));
+	return inet_pton(AF_INET6, text, &v6) == 1 ? reach_of_v6(&v6) : REACH_PUBLIC;
+}
+
+bool http_host_may_lead_to(struct str from, struct str to)
+{
+	enum reach inside = reach_of(from), wanted = reach_of(to);
+
+	if (str_equal_ignoring_case(from, to) || wanted == REACH_PUBLIC || wanted == inside)
+		return true;
+	return wanted == REACH_PRIVATE && inside == REACH_LOOPBACK;
 }
 
 bool http_url_resolve(const char *base, const char *location, char **out_url, struct error *err)

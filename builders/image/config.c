@@ -234,7 +234,13 @@ static bool parse_media_type(const struct json *value, const char *media_type, c
 	return true;
 }
 
-bool manifest_parse(struct str text, const char *media_type, const char *what,
+/* Whoever made it is the one to ask. */
+static bool advise(struct error *err)
+{
+	return error_next(err, "it is damaged, or no image: build and push it again");
+}
+
+static bool read_manifest(struct str text, const char *media_type, const char *what,
 	struct manifest *out_manifest, struct error *err)
 {
 	scoped(json_free) struct json *value = NULL;
@@ -261,6 +267,12 @@ bool manifest_parse(struct str text, const char *media_type, const char *what,
 	return true;
 }
 
+bool manifest_parse(struct str text, const char *media_type, const char *what,
+	struct manifest *out_manifest, struct error *err)
+{
+	return read_manifest(text, media_type, what, out_manifest, err) || advise(err);
+}
+
 void image_facts_free(struct image_facts *facts)
 {
 	free(facts->architecture);
@@ -284,7 +296,7 @@ static void take_strings(const struct json *list, struct strings *out)
 			strings_add(out, json_text(json_at(list, i), ""));
 }
 
-bool config_parse(struct str text, const char *what, struct image_facts *out_facts,
+static bool read_config(struct str text, const char *what, struct image_facts *out_facts,
 	struct error *err)
 {
 	scoped(json_free) struct json *value = NULL;
@@ -320,4 +332,10 @@ bool config_parse(struct str text, const char *what, struct image_facts *out_fac
 	*out_facts = facts;
 	facts = (struct image_facts){0};
 	return true;
+}
+
+bool config_parse(struct str text, const char *what, struct image_facts *out_facts,
+	struct error *err)
+{
+	return read_config(text, what, out_facts, err) || advise(err);
 }

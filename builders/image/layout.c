@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define DAMAGED "the layout is damaged: build the image again into a new folder"
 #define REF_NAME "org.opencontainers.image.ref.name"
 
 static const char version_text[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
@@ -152,14 +153,16 @@ bool layout_read_blob(const struct layout *layout, const struct digest *digest, 
 	scoped(text_free) char *path = layout_blob_path(layout, digest);
 	size_t before = out->size;
 
-	if (!file_read(path, limit_bytes, out, err))
-		return error_while(err, "reading the image layout \"%s\"", layout->path);
+	if (!file_read(path, limit_bytes, out, err)) {
+		error_while(err, "reading the image layout \"%s\"", layout->path);
+		return error_next(err, DAMAGED);
+	}
 	struct digest real = digest_of(out->data + before, out->size - before);
 	if (digest_equal(&real, digest))
 		return true;
 	error_raise(err, ERROR_INVALID, "the content of \"%s\" has another digest than its name",
 		path);
-	return error_next(err, "the layout is damaged: build the image again into a new folder");
+	return error_next(err, DAMAGED);
 }
 
 /* A file without a name where the file system has such, so that a kill leaves nothing behind. */
@@ -248,7 +251,22 @@ bool layout_read_index(const struct layout *layout, struct json **out_index, str
 {
 	scoped(text_free) char *path = path_join(layout->path, "index.json");
 
-	return json_read_file(path, MANIFEST_LIMIT, out_index, err);
+	return json_read_file(path, MANIFEST_LIMIT, out_index, err) || error_next(err, DAMAGED);
+}
+
+/* An index that is wrong about a size may be wrong about the digest too: somebody changed it. */
+static bool check_size(const struct layout *layout, const char *tag,
+	const struct layout_entry *entry, struct error *err)
+{
+	scoped(text_free) char *path = layout_blob_path(layout, &entry->digest);
+	struct stat status;
+
+	if (stat(path, &status) < 0 || status.st_size == entry->size_bytes)
+		return true; /* one that is missing is found when it is read */
+	error_raise(err, ERROR_INVALID,
+		"\"%s/index.json\" says that the tag \"%s\" has %lld bytes, its blob has %lld",
+		layout->path, tag, (long long)entry->size_bytes, (long long)status.st_size);
+	return error_next(err, DAMAGED);
 }
 
 const char *layout_tag_of(const struct json *descriptor)
@@ -274,13 +292,15 @@ bool layout_find_tag(const struct layout *layout, const char *tag, struct layout
 				buf_printf(&known, "%s%s", known.size ? ", " : "", name);
 			continue;
 		}
-		if (!digest_parse(json_str(json_get(descriptor, "digest")), &out_entry->digest))
-			return error_raise(err, ERROR_INVALID,
+		if (!digest_parse(json_str(json_get(descriptor, "digest")), &out_entry->digest)) {
+			error_raise(err, ERROR_INVALID,
 				"the tag \"%s\" in \"%s\" has no sha256 digest", tag, layout->path);
+			return error_next(err, DAMAGED);
+		}
 		out_entry->size_bytes = json_get_int(descriptor, "size", 0);
 		snprintf(out_entry->media_type, sizeof(out_entry->media_type), "%s",
 			json_get_text(descriptor, "mediaType", MEDIA_TYPE_MANIFEST));
-		return true;
+		return check_size(layout, tag, out_entry, err);
 	}
 	error_raise(err, ERROR_NOT_FOUND, "the image layout \"%s\" has no tag \"%s\"", layout->path,
 		tag);

@@ -248,8 +248,7 @@ bool location_resolve(const char *base_url, const char *location, const char *di
 		return false;
 	if (!http_url_parse(base_url, &from, err) || !http_url_parse(url, &to, err))
 		return false;
-	if (!same_host(from.host, to.host) && http_host_is_private(to.host) &&
-		!http_host_is_private(from.host))
+	if (!http_host_may_lead_to(from.host, to.host))
 		return error_raise(err, ERROR_DENIED,
 			"%.*s sends the upload to the private address %.*s; refused",
 			str_args(from.host), str_args(to.host));

@@ -362,6 +362,10 @@ static bool raise_no_answer(const struct session *session, struct exchange *exch
 	if (text_starts_with(session->root, "https:") && err && err->kind == ERROR_UNAVAILABLE)
 		error_next(err, "is %s reachable? A registry without TLS needs --plain-http",
 			session->host);
+	if (err && err->kind != ERROR_UNAVAILABLE && err->kind != ERROR_TIMED_OUT)
+		return error_next(err,
+			"no registry answers so: is %s one, and is there a proxy before it?",
+			session->host);
 	return error_next(err, "is a registry listening at %s?", session->host);
 }
 
@@ -437,6 +441,9 @@ bool session_refuse(struct session *session, const struct exchange *exchange, co
 				? session->authorization.credentials.source
 				: "none",
 			session->repository);
+	if (status / 100 == 3)
+		error_next(err, "the registry at %s leads to nowhere: is there a proxy before it?",
+			session->host);
 	if (status == 507)
 		error_next(err, "free some space on the disk of the registry at %s", session->host);
 	if (status == 429)

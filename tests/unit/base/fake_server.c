@@ -3,6 +3,7 @@
 #include "base/memory.h"
 
 #include <arpa/inet.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,8 +108,14 @@ static bool answer_one(struct connection *connection, struct buf *in)
 	if (request.hold)
 		while (recv(connection->fd, discard, sizeof(discard), 0) > 0)
 			;
-	return !request.hold && out.size && send_all(connection->fd, buf_str(&out)) &&
-	       !request.close;
+	if (request.dribble)
+		while (send_all(connection->fd, buf_str(&out))) {
+			buf_clear(&out);
+			buf_append_char(&out, 'x');
+			poll(NULL, 0, 5);
+		}
+	return !request.hold && !request.dribble && out.size &&
+	       send_all(connection->fd, buf_str(&out)) && !request.close;
 }
 
 static void *serve(void *context)

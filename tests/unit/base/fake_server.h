@@ -16,6 +16,7 @@ struct fake_request {
 	int number;     /* of this request at the server, from 1 */
 	int connection; /* on which it came, from 1 */
 	bool close;     /* set: the connection is closed behind the answer */
+	bool dribble;   /* set: a byte follows every 5 ms until nobody wants one */
 	bool hold;      /* set: nothing more happens on this connection until the server stops */
 };
 

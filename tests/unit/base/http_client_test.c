@@ -42,6 +42,9 @@ static void answer(void *context, struct fake_request *request, struct buf *out)
 	}
 	if (text_equal(target, "/hold"))
 		request->hold = true;
+	else if (text_equal(target, "/dribble"))
+		buf_append_text(out, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"),
+			request->dribble = true;
 	else if (text_equal(target, "/away"))
 		redirect(out, 307, script->other);
 	else if (text_equal(target, "/a/near"))
@@ -381,6 +384,16 @@ TEST(a_silent_server_is_given_up)
 	CHECK(response.was_sent);
 	http_response_free(&response);
 	CHECK_FAILS(http_perform(client, &total, &response, &err), ERROR_TIMED_OUT);
+}
+
+TEST(an_answer_that_dribbles_for_ever_is_ended)
+{
+	SCENE;
+	scoped(text_free) char *target = url(server, "/dribble");
+	struct http_request drip = {.url = target, .stall_timeout_ms = 100, .timeout_ms = -1};
+
+	CHECK_FAILS(http_perform(client, &drip, &response, &err), ERROR_TIMED_OUT);
+	CHECK(response.bytes_received > 0);
 }
 
 TEST(many_requests_run_side_by_side)

@@ -101,7 +101,11 @@ TEST(locations_into_private_networks_are_refused_from_public_hosts)
 	static const char *const private[] = {"http://127.0.0.1/u", "http://10.0.0.1/u",
 		"http://172.31.0.1/u", "http://192.168.1.1/u",
 		"http://169.254.169.254/latest/meta-data", "http://localhost/u", "http://[::1]/u",
-		"http://[fe80::1]/u", "http://[fd00::1]/u"};
+		"http://[fe80::1]/u", "http://[fd00::1]/u", "http://2130706433/u",
+		"http://0x7f.1/u", "http://127.0.0.1./u", "http://localhost./u",
+		"http://[::ffff:10.0.0.1]/u"};
+	/* Instance metadata, from a registry in the private network or on this machine. */
+	static const char *const inside[] = {"http://10.0.0.2/x", "http://127.0.0.1:5000/x"};
 	char *url = NULL;
 	struct error err = {0};
 
@@ -109,6 +113,13 @@ TEST(locations_into_private_networks_are_refused_from_public_hosts)
 		CHECK_FAILS(location_resolve("https://r.example.com/x", private[i], "sha256:ff",
 				    &url, &err),
 			ERROR_DENIED);
+	for (size_t i = 0; i < countof(inside); i++)
+		CHECK_FAILS(location_resolve(inside[i], "http://169.254.169.254/latest",
+				    "sha256:ff", &url, &err),
+			ERROR_DENIED);
+	CHECK_FAILS(location_resolve("http://10.0.0.2/x", "http://127.0.0.1/u", "sha256:ff", &url,
+			    &err),
+		ERROR_DENIED);
 	/* a registry in the private network may name its neighbours */
 	CHECK_OK(location_resolve("http://10.0.0.2/x", "http://10.0.0.1/u", NULL, &url, &err));
 	CHECK_TEXT(url, "http://10.0.0.1/u");
