@@ -390,7 +390,7 @@ void image_write_json(const struct image *image, bool files, struct buf *out)
 		json_put_text(&w, "sbom", NULL);
 	else
 		put_digest(&w, "sbom", &image->sbom);
-	json_put_bool(&w, "reproducible", true);
+	json_put_bool(&w, "reproducible", !image->runs_commands);
 	json_key(&w, "warnings");
 	json_array_begin(&w);
 	for (size_t i = 0; i < image->warnings.count; i++)

@@ -51,6 +51,7 @@ struct image {
 	struct package_database *packages; /* owned; NULL when nothing is of a package */
 	struct tree tree;                  /* what is in it and why */
 	struct strings warnings;           /* for people; none of them stops the build */
+	bool runs_commands; /* it was made by commands that may do something else next time */
 };
 void image_free(struct image *image);
 

@@ -22,6 +22,7 @@ static const char *const layer_kind_names[LAYER_KINDS] = {
 	[LAYER_CERTIFICATES] = "certificates",
 	[LAYER_CONFIGURATION] = "configuration",
 	[LAYER_PROGRAM] = "program",
+	[LAYER_DOCKERFILE] = "dockerfile",
 };
 
 static const char *const entry_kind_names[] = {

@@ -23,6 +23,7 @@ enum layer_kind {
 	LAYER_CERTIFICATES,  /* certificate authorities, OpenSSL's configuration */
 	LAYER_CONFIGURATION, /* files the user names */
 	LAYER_PROGRAM,       /* what was just built */
+	LAYER_DOCKERFILE,    /* what buildah made; never of a tree's entry */
 	LAYER_KINDS,
 };
 const char *layer_kind_name(enum layer_kind kind);

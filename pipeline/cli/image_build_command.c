@@ -1,22 +1,32 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "builders/evidence/sbom.h"
-#include "builders/image/image.h"
+#include "builders/image/dockerfile.h"
 #include "pipeline/cli/cancel.h"
 #include "pipeline/cli/command.h"
 #include "pipeline/cli/run_secrets.h"
 
 static struct {
 	const char *binary, *user, *compression, *platform, *output, *allow;
-	const char *secrets_file, *linker_map;
-	struct strings files, args, env, labels, with, hwcaps, allowed;
+	const char *dockerfile, *context, *target, *secrets_file, *linker_map;
+	struct strings files, args, env, labels, with, hwcaps, allowed, build_args;
 	int64_t port;
-	bool explain, no_cache, sbom;
+	bool explain, no_cache, sbom, squash;
 } given;
 
 static const struct option_row rows[] = {
 	{"binary", OPTION_TEXT, &given.binary, "FILE", "the program, an ELF file", NULL},
 	{"file", OPTION_LIST, &given.files, "SRC:DST", "also put SRC at the absolute path DST",
+		NULL},
+	{"dockerfile", OPTION_TEXT, &given.dockerfile, "FILE",
+		"build a Dockerfile with buildah instead", NULL},
+	{"context", OPTION_TEXT, &given.context, "DIR",
+		"what COPY takes from (default: the Dockerfile's folder)", NULL},
+	{"build-arg", OPTION_LIST, &given.build_args, "NAME=VALUE", "for ARG in the Dockerfile",
+		NULL},
+	{"target", OPTION_TEXT, &given.target, "STAGE", "stage of the Dockerfile (default: last)",
+		NULL},
+	{"squash", OPTION_SWITCH, &given.squash, NULL, "one layer of all that a Dockerfile makes",
 		NULL},
 	{"arg", OPTION_LIST, &given.args, "ARG", "argument the program gets by default", NULL},
 	{"env", OPTION_LIST, &given.env, "NAME=VALUE", "environment variable", NULL},
@@ -50,7 +60,8 @@ static const struct option_row rows[] = {
 };
 
 static const struct option_set options = {
-	.usage = "image build --binary FILE [--file SRC:DST]... --output LAYOUT[:TAG]",
+	.usage = "image build --binary FILE|--dockerfile FILE [--file SRC:DST]... --output "
+		 "LAYOUT[:TAG]",
 	.about = "make an image of a program and what it needs",
 	.rows = rows,
 	.count = countof(rows),
@@ -92,13 +103,34 @@ static void print_image(const struct image *image)
 	}
 }
 
+/* A flag that means nothing beside the other is a mistake, not to be passed over. */
+static bool check_kind(struct error *err)
+{
+	const char *odd = given.dockerfile         ? (given.binary               ? "binary"
+							     : given.files.count ? "file"
+							     : given.explain     ? "explain"
+										 : NULL)
+			  : given.context          ? "context"
+			  : given.target           ? "target"
+			  : given.build_args.count ? "build-arg"
+			  : given.squash           ? "squash"
+						   : NULL;
+
+	if (!odd)
+		return true;
+	return error_raise(err, ERROR_USAGE, "--%s makes no sense with%s --dockerfile", odd,
+		given.dockerfile ? "" : "out");
+}
+
 static bool check_given(const struct command_context *context, struct image_options *build,
 	struct error *err)
 {
 	(void)context;
-	if (!given.binary || !given.output) {
+	if (!check_kind(err))
+		return false;
+	if ((!given.binary && !given.dockerfile) || !given.output) {
 		error_raise(err, ERROR_USAGE, "--%s is missing",
-			given.binary ? "output" : "binary");
+			given.output ? "binary" : "output");
 		return error_next(err,
 			"dogshore image build --binary build/rooms --output out/rooms:1");
 	}
@@ -135,6 +167,21 @@ static bool add_sbom(struct image *image, const struct image_options *build, str
 	return true;
 }
 
+static bool build_image(const struct image_options *build, struct image *out_image,
+	struct error *err)
+{
+	if (!given.dockerfile)
+		return image_build(build, out_image, err);
+	return dockerfile_build(&(struct dockerfile_options){.file = given.dockerfile,
+					.context = given.context,
+					.build_args = &given.build_args,
+					.target = given.target,
+					.squash = given.squash,
+					.no_cache = given.no_cache,
+					.image = *build},
+		out_image, err);
+}
+
 static bool run(struct command_context *context, struct error *err)
 {
 	scoped(image_free) struct image image = {0};
@@ -148,7 +195,7 @@ static bool run(struct command_context *context, struct error *err)
 		return false;
 	build.secrets = &secrets;
 	build.cache_folder = given.no_cache ? NULL : cache;
-	if (!image_build(&build, &image, err) || (given.sbom && !add_sbom(&image, &build, err)))
+	if (!build_image(&build, &image, err) || (given.sbom && !add_sbom(&image, &build, err)))
 		return false;
 	for (size_t i = 0; i < image.warnings.count; i++)
 		fprintf(stderr, "warning: %s\n", image.warnings.items[i]);
