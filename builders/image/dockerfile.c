@@ -23,6 +23,7 @@ struct work {
 	struct json *config; /* owned */
 	struct packer *packer;
 	struct foreign_spool spool;
+	struct leak_fence *fence;
 	int64_t created_s;
 };
 
@@ -39,6 +40,7 @@ static void work_free(struct work *work)
 	json_free(&work->config);
 	packer_free(&work->packer);
 	foreign_spool_close(&work->spool);
+	leak_fence_free(&work->fence);
 }
 
 static char *part_path(const struct work *work, const struct digest *digest)
@@ -150,7 +152,8 @@ static bool write_layer(struct work *work, const struct foreign_tree *tree, stru
 	if (!layout_blob_create(&work->layout, &blob, err))
 		return false;
 	packer_begin(work->packer, blob.fd, work->layout.path);
-	if (!foreign_tree_pack(tree, &work->spool, work->created_s, work->packer, err) ||
+	if (!foreign_tree_pack(tree, &work->spool, work->created_s, work->fence, work->packer,
+		    err) ||
 		!packer_finish(work->packer, &layer->packed, err) ||
 		!layout_blob_commit(&work->layout, &blob, &layer->packed.digest, err))
 		return false;
@@ -220,6 +223,45 @@ static void write_config(const struct work *work, struct buf *out)
 	free(diff_ids);
 }
 
+static void search(struct work *work, const char *kind, const struct strings *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		struct str rest = str_of(list->items[i]), name = str_cut(&rest, '=');
+		/* An argument has no name, and what stands before '=' may be a secret. */
+		scoped(text_free) char *where =
+			text_equal(kind, "arg") ? memory_format("%s:%zu", kind, i + 1)
+						: memory_format("%s:%.*s", kind, str_args(name));
+		leak_fence_text(work->fence, where, str_of(list->items[i]));
+	}
+}
+
+/* A step is named with the values of the build arguments that it was given. */
+static void search_history(struct work *work)
+{
+	const struct json *history = json_get(work->config, "history");
+
+	for (size_t i = 0; i < json_count(history); i++) {
+		scoped(text_free) char *where = memory_format("history:%zu", i + 1);
+		leak_fence_text(work->fence, where,
+			json_str(json_get(json_at(history, i), "created_by")));
+	}
+}
+
+/* What stands in the configuration can be read by whoever may pull the image. */
+static bool check_secrets(struct work *work, const struct buf *config, struct error *err)
+{
+	scoped(image_facts_free) struct image_facts facts = {0};
+
+	if (!config_parse(buf_str(config), "the configuration", &facts, err))
+		return false;
+	search(work, "env", &facts.env);
+	search(work, "label", &facts.labels);
+	search(work, "arg", &facts.args);
+	search(work, "arg", &facts.entrypoint);
+	search_history(work);
+	return leak_fence_verdict(work->fence, &work->image->warnings, err);
+}
+
 static bool write_documents(struct work *work, struct error *err)
 {
 	struct image *image = work->image;
@@ -227,6 +269,8 @@ static bool write_documents(struct work *work, struct error *err)
 	struct layout_entry entry = {.media_type = MEDIA_TYPE_MANIFEST};
 
 	write_config(work, &config);
+	if (!check_secrets(work, &config, err))
+		return false;
 	if (!layout_write_blob(&work->layout, buf_str(&config), &image->config_digest, err))
 		return false;
 	manifest_write(&image->config_digest, (int64_t)config.size, image->layers,
@@ -248,6 +292,8 @@ bool dockerfile_build(const struct dockerfile_options *options, struct image *ou
 
 	if (!image_options_check(&options->image, err) || !image_read_epoch(&work.created_s, err) ||
 		!layout_reference_parse(options->image.output, &image.layout, &image.tag, err) ||
+		!leak_fence_new(options->image.secrets, options->image.allowed_secrets, &work.fence,
+			err) ||
 		!read_dockerfile(&work, err))
 		return false;
 	/* The layout first: a build is long, and a place that cannot be used is known now. */

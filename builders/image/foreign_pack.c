@@ -9,6 +9,7 @@ struct packing {
 	const struct foreign_tree *tree;
 	const struct foreign_spool *spool;
 	struct packer *packer;
+	struct leak_fence *fence; /* NULL: none */
 	int64_t modified_s;
 	const char **first; /* owned: by node, the path that carries the content */
 	struct buf header, path;
@@ -39,6 +40,8 @@ static bool pack_content(struct packing *p, const struct foreign_node *node, str
 			continue;
 		if (got <= 0)
 			return error_raise_errno(err, "read a temporary file");
+		if (p->fence)
+			leak_fence_feed(p->fence, room, (size_t)got);
 		packer_filled(p->packer, (size_t)got);
 		done += got;
 	}
@@ -100,17 +103,23 @@ static bool pack_entry(struct packing *p, const struct foreign_entry *entry, str
 		return pack_header(p, &header, err);
 	}
 	p->first[entry->node] = entry->path.data;
-	return pack_header(p, &header, err) && pack_content(p, node, err);
+	if (p->fence)
+		leak_fence_begin(p->fence, entry->path.data);
+	bool done = pack_header(p, &header, err) && pack_content(p, node, err);
+	if (done && p->fence)
+		leak_fence_end(p->fence);
+	return done;
 }
 
 bool foreign_tree_pack(const struct foreign_tree *tree, const struct foreign_spool *spool,
-	int64_t modified_s, struct packer *packer, struct error *err)
+	int64_t modified_s, struct leak_fence *fence, struct packer *packer, struct error *err)
 {
 	static const char zeros[TAR_END_SIZE];
 	scoped(packing_free) struct packing p = {.tree = tree,
 		.spool = spool,
 		.packer = packer,
 		.modified_s = modified_s,
+		.fence = fence,
 		.first = memory_new_array(tree->node_count + 1, sizeof(char *))};
 
 	for (size_t i = 0; i < tree->count; i++) {

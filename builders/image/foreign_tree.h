@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "builders/image/leak_fence.h"
 #include "builders/image/packer.h"
 
 /* In the order in which entries of one folder stand; numbers are compared. */
@@ -81,8 +82,10 @@ bool foreign_tree_settle(struct foreign_tree *tree, struct error *err) must_use;
 bool foreign_tree_merge(struct foreign_tree *lower, struct foreign_tree *upper, struct error *err)
 	must_use;
 
-/* Writes the archive: every time is modified_s, owners by number. Does not begin or finish. */
+/* Writes the archive: every time is modified_s, owners by number. Does not begin or finish. Contents
+ * pass the fence on the way (NULL: none). */
 bool foreign_tree_pack(const struct foreign_tree *tree, const struct foreign_spool *spool,
-	int64_t modified_s, struct packer *packer, struct error *err) must_use;
+	int64_t modified_s, struct leak_fence *fence, struct packer *packer, struct error *err)
+	must_use;
 
 #endif

@@ -5,8 +5,8 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "builders/image/closure.h"
-#include "builders/image/leak_fence.h"
 #include "builders/image/image_options.h"
+#include "builders/image/leak_fence.h"
 #include "builders/image/package_files.h"
 
 #include <stdlib.h>

@@ -106,20 +106,28 @@ static void print_image(const struct image *image)
 /* A flag that means nothing beside the other is a mistake, not to be passed over. */
 static bool check_kind(struct error *err)
 {
-	const char *odd = given.dockerfile         ? (given.binary               ? "binary"
-							     : given.files.count ? "file"
-							     : given.explain     ? "explain"
-										 : NULL)
-			  : given.context          ? "context"
-			  : given.target           ? "target"
-			  : given.build_args.count ? "build-arg"
-			  : given.squash           ? "squash"
-						   : NULL;
+	const struct {
+		const char *name;
+		bool used, of_dockerfile;
+	} flags[] = {
+		{"binary", given.binary, false},
+		{"file", given.files.count, false},
+		{"with", given.with.count, false},
+		{"hwcaps", given.hwcaps.count, false},
+		{"allow", given.allow, false},
+		{"explain", given.explain, false},
+		{"context", given.context, true},
+		{"target", given.target, true},
+		{"build-arg", given.build_args.count, true},
+		{"squash", given.squash, true},
+	};
 
-	if (!odd)
-		return true;
-	return error_raise(err, ERROR_USAGE, "--%s makes no sense with%s --dockerfile", odd,
-		given.dockerfile ? "" : "out");
+	for (size_t i = 0; i < countof(flags); i++)
+		if (flags[i].used && flags[i].of_dockerfile != (given.dockerfile != NULL))
+			return error_raise(err, ERROR_USAGE,
+				"--%s makes no sense with%s --dockerfile", flags[i].name,
+				given.dockerfile ? "" : "out");
+	return true;
 }
 
 static bool check_given(const struct command_context *context, struct image_options *build,

@@ -27,7 +27,7 @@ static bool rewrite(int fd, int *out_fd, struct digest *out_digest)
 		return false;
 	*out_fd = memfd_create("packed", MFD_CLOEXEC);
 	packer_begin(packer, *out_fd, "packed");
-	if (!foreign_tree_pack(&tree, &spool, 0, packer, &err) ||
+	if (!foreign_tree_pack(&tree, &spool, 0, NULL, packer, &err) ||
 		!packer_finish(packer, &packed, &err))
 		__builtin_trap();
 	*out_digest = packed.digest;

@@ -120,7 +120,7 @@ static void pack(const struct foreign_tree *tree, const struct foreign_spool *sp
 	struct error err = {0};
 
 	packer_begin(packer, fd, "packed");
-	CHECK_OK(foreign_tree_pack(tree, spool, 3, packer, &err));
+	CHECK_OK(foreign_tree_pack(tree, spool, 3, NULL, packer, &err));
 	CHECK_OK(packer_finish(packer, &packed, &err));
 	char *room = buf_reserve(out, (size_t)packed.size_bytes);
 	out->size += (size_t)pread(fd, room, (size_t)packed.size_bytes, 0);
