@@ -116,6 +116,8 @@ static bool check_kind(struct error *err)
 		{"hwcaps", given.hwcaps.count, false},
 		{"allow", given.allow, false},
 		{"explain", given.explain, false},
+		{"sbom", given.sbom, false},
+		{"linker-map", given.linker_map, false},
 		{"context", given.context, true},
 		{"target", given.target, true},
 		{"build-arg", given.build_args.count, true},
