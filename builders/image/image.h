@@ -45,7 +45,7 @@ struct image {
 	char *program;      /* owned; its path in the image */
 	int64_t created_s;
 	int64_t manifest_bytes;
-	struct digest sbom; /* of the referrer with the bill of materials; zero: none was made */
+	struct digest sbom;   /* of the referrer with the bill of materials; zero: none was made */
 	struct layer *layers; /* owned; from the one that changes most rarely upwards */
 	size_t layer_count;
 	struct package_database *packages; /* owned; NULL when nothing is of a package */

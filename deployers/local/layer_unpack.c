@@ -14,7 +14,13 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-enum { CHUNK = 128 * 1024 };
+enum {
+	CHUNK = 128 * 1024,
+	/* gzip packs 1,032 bytes into one at best, zstd far more: beyond this, and beyond what a disk
+	 * has to spare, it is a bomb. */
+	BOMB_RATIO = 1100,
+};
+static const int64_t bomb_least_bytes = INT64_C(1) << 30;
 static const int64_t layer_limit_bytes = INT64_C(20) << 30;
 static const int64_t entry_limit = 2000000;
 
@@ -25,7 +31,7 @@ struct unpacking {
 	struct archive *tar;    /* owned */
 	struct archive *disk;   /* owned */
 	struct hasher *hasher;  /* owned */
-	int64_t size_bytes;
+	int64_t size_bytes, blob_bytes;
 	const char *name; /* of the blob, for errors */
 	char chunk[CHUNK];
 };
@@ -59,6 +65,11 @@ static la_ssize_t read_unpacked(struct archive *tar, void *context, const void *
 	u->size_bytes += size;
 	if (u->size_bytes > layer_limit_bytes) {
 		libarchive.set_error(tar, EFBIG, "the layer unpacks to more than 20 GiB");
+		return -1;
+	}
+	if (u->size_bytes > bomb_least_bytes && u->size_bytes / BOMB_RATIO > u->blob_bytes) {
+		libarchive.set_error(tar, EFBIG, "the layer unpacks to more than %d times its size",
+			BOMB_RATIO);
 		return -1;
 	}
 	if (size)
@@ -195,6 +206,14 @@ static bool unpack_entry(struct unpacking *u, struct archive_entry *entry, struc
 			given ? given : "(not UTF-8)");
 	if (text_starts_with(path_base(name), ".wh."))
 		return apply_whiteout(name, err);
+	/* A container has the devices that it is given, not those that an image brings; and device 0/0
+	 * would hide what lies below. */
+	unsigned type = libarchive.entry_filetype(entry);
+	if (type == AE_IFCHR || type == AE_IFBLK)
+		return true;
+	if (libarchive.entry_size(entry) > layer_limit_bytes)
+		return error_raise(err, ERROR_LIMIT, "layer %s says that \"%s\" has %lld bytes",
+			u->name, name, (long long)libarchive.entry_size(entry));
 	libarchive.entry_set_pathname(entry, name);
 	if (target)
 		libarchive.entry_set_hardlink(entry, target);
@@ -226,8 +245,11 @@ static bool unpack_all(struct unpacking *u, struct error *err)
 	if (status != ARCHIVE_EOF)
 		return raise_archive(u, u->tar, err);
 	/* What follows the tar's end belongs to the diff id too. */
-	while (read_unpacked(u->tar, u, &rest) > 0)
+	la_ssize_t more;
+	while ((more = read_unpacked(u->tar, u, &rest)) > 0)
 		;
+	if (more < 0)
+		return raise_archive(u, u->tar, err);
 	/* Writes what was put off: times and modes of folders. */
 	if (libarchive.write_close(u->disk) < ARCHIVE_OK)
 		return raise_archive(u, u->disk, err);
@@ -241,9 +263,12 @@ bool layer_unpack(const char *blob_path, const struct digest *diff_id, const cha
 	scoped(descriptor_close) int fd = open(blob_path, O_RDONLY | O_CLOEXEC);
 	char expected[DIGEST_TEXT_SIZE], got[DIGEST_TEXT_SIZE];
 
+	struct stat status;
+
 	u->name = path_base(blob_path);
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &status) < 0)
 		return error_raise_errno(err, "open layer \"%s\"", blob_path);
+	u->blob_bytes = status.st_size;
 	/* Before the root directory changes: there is no library below the new one. */
 	if (!archive_library_load(err))
 		return false;

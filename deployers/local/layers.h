@@ -9,7 +9,8 @@
  * trusted.overlay.opaque.
  *
  * Source  OCI Image Format 1.1, "Filesystem Layer"; kernel Documentation/filesystems/overlayfs.
- * Limits  20 GiB and two million entries a layer.
+ * Limits  20 GiB and two million entries a layer; from 1 GiB on at most 1,100 times the blob's size.
+ *         Devices are left out: a container has those that it is given.
  */
 #ifndef DEPLOYERS_LOCAL_LAYERS_H
 #define DEPLOYERS_LOCAL_LAYERS_H

@@ -201,6 +201,152 @@ TEST(nothing_is_written_through_a_link)
 	CHECK_CONTAINS(said, "symlink");
 }
 
+TEST(names_from_the_root_lie_in_the_image)
+{
+	if (geteuid() != 0)
+		SKIP("changing the root directory needs root");
+	scoped(scene_free) struct scene scene = {0};
+	scoped(buf_free) struct buf text = {0};
+	struct error err = {0};
+
+	begin(&scene);
+	add(&scene, "/etc/passwd", AE_IFREG, "mine", NULL);
+	add(&scene, "/etc/second", AE_IFREG, NULL, "/etc/passwd"); /* a hard link */
+	scoped(text_free) char *said = unpack(&scene, NULL);
+	scoped(text_free) char *file = inside(&scene, "etc/passwd");
+	scoped(text_free) char *second = inside(&scene, "etc/second");
+
+	CHECK_TEXT(said, "");
+	CHECK_OK(file_read(file, 100, &text, &err));
+	CHECK_OK(file_read(second, 100, &text, &err));
+	CHECK_TEXT(buf_text(&text), "minemine");
+}
+
+TEST(devices_are_left_out)
+{
+	if (geteuid() != 0)
+		SKIP("changing the root directory needs root");
+	scoped(scene_free) struct scene scene = {0};
+	struct error err = {0};
+	struct strings names = {0};
+
+	begin(&scene);
+	add(&scene, "zero", AE_IFCHR, NULL, NULL);
+	add(&scene, "disk", AE_IFBLK, NULL, NULL);
+	add(&scene, "file", AE_IFREG, "x", NULL);
+	scoped(text_free) char *said = unpack(&scene, NULL);
+
+	CHECK_TEXT(said, "");
+	CHECK_OK(folder_list(scene.root, &names, &err));
+	CHECK_INT(names.count, 1);
+	CHECK_TEXT(names.items[0], "file");
+	strings_free(&names);
+}
+
+/* Packs the scene's tar and so many zeros behind its end as zstd; about 100 KB for 2 GiB. */
+static void pack_with_zeros(struct scene *scene, int mebibytes)
+{
+	struct archive *packed = archive_write_new();
+	struct archive_entry *entry = archive_entry_new();
+	scoped(buf_free) struct buf blob = {0};
+	char *zeros = memory_new(1 << 20);
+	struct error err = {0};
+
+	archive_write_close(scene->archive);
+	archive_write_free(scene->archive);
+	scene->archive = NULL;
+	archive_write_set_format_raw(packed);
+	archive_write_add_filter_zstd(packed);
+	archive_write_open(packed, &blob, NULL, keep, NULL);
+	archive_entry_set_filetype(entry, AE_IFREG);
+	archive_write_header(packed, entry);
+	archive_write_data(packed, scene->tar.data, scene->tar.size);
+	for (int i = 0; i < mebibytes; i++)
+		archive_write_data(packed, zeros, 1 << 20);
+	archive_write_close(packed);
+	archive_write_free(packed);
+	archive_entry_free(entry);
+	free(zeros);
+	CHECK_OK(file_write(scene->blob, buf_str(&blob), 0644, false, &err));
+}
+
+TEST(a_bomb_is_refused)
+{
+	if (geteuid() != 0)
+		SKIP("changing the root directory needs root");
+	scoped(scene_free) struct scene scene = {0};
+
+	begin(&scene);
+	add(&scene, "file", AE_IFREG, "x", NULL);
+	pack_with_zeros(&scene, 1100);
+	scoped(text_free) char *said = unpack(&scene, NULL);
+
+	CHECK_CONTAINS(said, "more than 1100 times its size");
+}
+
+/* A ustar header by hand: libarchive would not write such lies. */
+static void put_header(struct buf *tar, const char *name, const char *size, char type)
+{
+	char block[512] = {0};
+	unsigned sum = 0;
+
+	snprintf(block, 100, "%s", name);
+	memcpy(block + 100, "0000644", 8);
+	memcpy(block + 108, "0000000", 8);
+	memcpy(block + 116, "0000000", 8);
+	memcpy(block + 124, size, strlen(size));
+	memcpy(block + 136, "00000000000", 12);
+	memset(block + 148, ' ', 8);
+	block[156] = type;
+	memcpy(block + 257, "ustar\00000", 8);
+	for (size_t i = 0; i < sizeof(block); i++)
+		sum += (unsigned char)block[i];
+	snprintf(block + 148, 8, "%06o", sum);
+	buf_append(tar, block, sizeof(block));
+}
+
+static void begin_by_hand(struct scene *scene)
+{
+	begin(scene);
+	archive_write_free(scene->archive);
+	scene->archive = NULL;
+	buf_clear(&scene->tar);
+}
+
+static char *unpack_bytes(struct scene *scene)
+{
+	struct error err = {0};
+
+	CHECK_OK(file_write(scene->blob, buf_str(&scene->tar), 0644, false, &err));
+	return unpack(scene, NULL);
+}
+
+TEST(sizes_that_lie_are_refused)
+{
+	if (geteuid() != 0)
+		SKIP("changing the root directory needs root");
+	/* 32 GiB as octal digits do not fit: base 256, as GNU tar writes it. */
+	static const char huge[] = "\200\0\0\0\0\0\0\010\0\0\0\0";
+	scoped(scene_free) struct scene large = {0}, cut = {0};
+
+	begin_by_hand(&large);
+	put_header(&large.tar, "large", "", '0');
+	memcpy(large.tar.data + 124, huge, 12);
+	unsigned sum = 0;
+	memset(large.tar.data + 148, ' ', 8);
+	for (size_t i = 0; i < 512; i++)
+		sum += (unsigned char)large.tar.data[i];
+	snprintf(large.tar.data + 148, 8, "%06o", sum);
+	scoped(text_free) char *said = unpack_bytes(&large);
+	CHECK_CONTAINS(said, "says that \"large\" has 34359738368 bytes");
+
+	begin_by_hand(&cut);
+	put_header(&cut.tar, "cut", "00000010000", '0'); /* 4,096 bytes, of which few are there */
+	buf_append(&cut.tar, huge, sizeof(huge));
+	scoped(text_free) char *also = unpack_bytes(&cut);
+	CHECK_CONTAINS(also, "unpacking layer blob: Truncated");
+}
+
 TEST(other_content_than_the_config_names_is_refused)
 {
 	if (geteuid() != 0)
