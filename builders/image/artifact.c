@@ -238,8 +238,13 @@ static bool belongs(const struct layout *layout, const struct json *descriptor,
 	}
 	if (!text_equal(entry->manifest.media_type, MEDIA_TYPE_MANIFEST))
 		return true;
-	if (!layout_read_blob(layout, &entry->manifest.digest, MANIFEST_LIMIT, &text, err))
-		return false;
+	if (!layout_read_blob(layout, &entry->manifest.digest, MANIFEST_LIMIT, &text, err)) {
+		/* A damaged one counts, so that whoever needs it whole finds out. */
+		*out_yes = *entry->artifact_type && err && err->kind == ERROR_INVALID;
+		if (*out_yes)
+			error_ignore(err, "reading it again tells what is wrong with it");
+		return *out_yes;
+	}
 	if (!artifact_parse(buf_str(&text), "a manifest of the layout", &named, &read, err))
 		return !err || err->kind == ERROR_NONE;
 	*out_yes = digest_equal(&named, subject);

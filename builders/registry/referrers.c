@@ -1,10 +1,12 @@
 #include "builders/registry/referrers.h"
 
 #include "base/memory.h"
+#include "builders/image/signature_image.h"
 #include "builders/registry/answer.h"
 
-#include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum { PAGES = 100, TRIES = 10, REDIRECTS = 5 };
 
@@ -159,14 +161,38 @@ bool referrers_list(struct session *session, const struct digest *subject,
 	return true;
 }
 
-static bool open_blob(void *context, const struct upload *upload, int *out_fd, struct error *err)
-{
-	const struct image_source *source = context;
+/* Where the blobs of one manifest come from: the source, but for a document made here. */
+struct blobs {
+	const struct image_source *source;
+	struct digest own;
+	struct str own_text; /* data NULL: there is none */
+};
 
-	return source->blob(source->self, &upload->digest, upload->size_bytes, out_fd, err);
+static bool open_own(struct str text, int *out_fd, struct error *err)
+{
+	int fd = memfd_create("a document", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return error_raise_errno(err, "make a temporary file in memory");
+	if (!descriptor_write_all(fd, text.data, text.size, "a document", err)) {
+		close(fd);
+		return false;
+	}
+	*out_fd = fd;
+	return true;
 }
 
-static bool push_blobs(struct session *session, const struct image_source *source,
+static bool open_blob(void *context, const struct upload *upload, int *out_fd, struct error *err)
+{
+	const struct blobs *blobs = context;
+
+	if (blobs->own_text.data && digest_equal(&upload->digest, &blobs->own))
+		return open_own(blobs->own_text, out_fd, err);
+	return blobs->source->blob(blobs->source->self, &upload->digest, upload->size_bytes, out_fd,
+		err);
+}
+
+static bool push_blobs(struct session *session, struct blobs *blobs,
 	const struct manifest *manifest, struct error *err)
 {
 	struct upload *uploads = memory_new_array(manifest->count + 1, sizeof(*uploads));
@@ -183,9 +209,9 @@ static bool push_blobs(struct session *session, const struct image_source *sourc
 		if (!twice)
 			uploads[count++] = (struct upload){.digest = blob->digest,
 				.size_bytes = blob->size_bytes,
-				.mount_from = source->mount_from,
+				.mount_from = blobs->source->mount_from,
 				.open = open_blob,
-				.context = (void *)(uintptr_t)source};
+				.context = blobs};
 	}
 	bool ok = registry_upload(session, uploads, count, &missing, err);
 	for (size_t i = 0; i < count; i++)
@@ -194,31 +220,78 @@ static bool push_blobs(struct session *session, const struct image_source *sourc
 	return ok;
 }
 
-/* One manifest with its blobs, under its digest or the tag it has. */
-static bool push_entry(struct session *session, const struct image_source *source,
-	const struct artifact_entry *entry, struct error *err)
+/* One manifest with its blobs, under key. */
+static bool push_manifest(struct session *session, struct blobs *blobs, struct str body,
+	const char *media_type, const char *key, struct error *err)
 {
-	scoped(buf_free) struct buf body = {0};
-	scoped(text_free) char *media_type = NULL;
 	scoped(manifest_free) struct manifest manifest = {0};
-	char digest[DIGEST_TEXT_SIZE];
+	struct digest digest = digest_of_str(body);
 	scoped(put_result_free) struct put_result result = {0};
 
-	digest_to_text(&entry->manifest.digest, digest);
-	if (!source->manifest(source->self, &entry->manifest.digest, &body, &media_type, err) ||
-		!manifest_parse(buf_str(&body), media_type, "a referrer", &manifest, err))
+	if (!manifest_parse(body, media_type, "a referrer", &manifest, err))
 		return false;
 	if (manifest.is_index)
-		return error_raise(err, ERROR_INVALID, "the referrer %s is an index", digest);
-	if (!push_blobs(session, source, &manifest, err) ||
-		!registry_put_manifest(session, entry->tag ? entry->tag : digest,
-			manifest.media_type, buf_str(&body), &entry->manifest.digest, false,
+		return error_raise(err, ERROR_INVALID, "the referrer %s is an index", key);
+	if (!push_blobs(session, blobs, &manifest, err) ||
+		!registry_put_manifest(session, key, manifest.media_type, body, &digest, false,
 			&result, err))
 		return false;
 	return result.kind == PUT_DONE ||
 	       error_raise(err, ERROR_PROTOCOL,
 		       "%s says that it lacks blobs of %s, which it has just accepted",
-		       session_host(session), digest);
+		       session_host(session), key);
+}
+
+/*
+ * Signatures of others under the same tag stay: ours are put behind them. Two that sign at the same
+ * moment can still lose one, as cosign's own do.
+ */
+static bool push_signatures(struct session *session, struct blobs *blobs,
+	const struct artifact_entry *entry, struct str body, bool *out_pushed, struct error *err)
+{
+	scoped(remote_manifest_free) struct remote_manifest there = {0};
+	scoped(signature_image_free) struct signature_image all = {0}, ours = {0};
+	scoped(buf_free) struct buf config = {0}, manifest = {0};
+
+	*out_pushed = false;
+	if (!registry_get_manifest(session, entry->tag, &there, err))
+		return false;
+	*out_pushed = !there.found || !digest_equal(&there.digest, &entry->manifest.digest);
+	if (!there.found)
+		return push_manifest(session, blobs, body, NULL, entry->tag, err);
+	if (!*out_pushed)
+		return true;
+	if (!signature_image_parse(buf_str(&there.body), entry->tag, &all, err) ||
+		!signature_image_parse(body, entry->tag, &ours, err))
+		return false;
+	size_t before = all.count;
+	for (size_t i = 0; i < ours.count; i++)
+		signature_image_add(&all, &ours.items[i].document, ours.items[i].size_bytes,
+			ours.items[i].signature);
+	*out_pushed = all.count > before;
+	if (!*out_pushed)
+		return true;
+	signature_image_write(&all, &config, &manifest);
+	blobs->own_text = buf_str(&config);
+	blobs->own = digest_of_str(blobs->own_text);
+	return push_manifest(session, blobs, buf_str(&manifest), NULL, entry->tag, err);
+}
+
+static bool push_entry(struct session *session, const struct image_source *source,
+	const struct artifact_entry *entry, bool *out_pushed, struct error *err)
+{
+	scoped(buf_free) struct buf body = {0};
+	scoped(text_free) char *media_type = NULL;
+	struct blobs blobs = {.source = source};
+	char digest[DIGEST_TEXT_SIZE];
+
+	if (!source->manifest(source->self, &entry->manifest.digest, &body, &media_type, err))
+		return false;
+	if (entry->tag)
+		return push_signatures(session, &blobs, entry, buf_str(&body), out_pushed, err);
+	digest_to_text(&entry->manifest.digest, digest);
+	*out_pushed = true;
+	return push_manifest(session, &blobs, buf_str(&body), media_type, digest, err);
 }
 
 /* The fallback's document with the entries of list that it lacks; without *gone. */
@@ -312,12 +385,14 @@ static bool push_all(struct session *session, const struct image_source *source,
 	for (size_t i = 0; i < list->count; i++) {
 		const struct artifact_entry *entry = &list->items[i];
 
+		bool sent;
+
 		if (artifact_list_find(&state->list, &entry->manifest.digest))
 			continue;
-		if (!push_entry(session, source, entry, err))
+		if (!push_entry(session, source, entry, &sent, err))
 			return error_while(err, "pushing %s",
 				entry->tag ? entry->tag : entry->artifact_type);
-		(*pushed)++;
+		*pushed += sent;
 	}
 	return true;
 }

@@ -10,11 +10,14 @@ extern const struct command completion_command;
 extern const struct command deploy_command;
 extern const struct command doctor_command;
 extern const struct command fetch_command;
+extern const struct command image_attest_command;
 extern const struct command image_build_command;
 extern const struct command image_copy_command;
 extern const struct command image_index_command;
 extern const struct command image_inspect_command;
 extern const struct command image_push_command;
+extern const struct command image_sign_command;
+extern const struct command image_verify_command;
 extern const struct command init_command;
 extern const struct command local_down_command;
 extern const struct command local_endpoint_command;
@@ -45,11 +48,14 @@ const struct command *const commands[] = {
 	&deploy_command,
 	&doctor_command,
 	&fetch_command,
+	&image_attest_command,
 	&image_build_command,
 	&image_copy_command,
 	&image_index_command,
 	&image_inspect_command,
 	&image_push_command,
+	&image_sign_command,
+	&image_verify_command,
 	&init_command,
 	&local_down_command,
 	&local_endpoint_command,

@@ -1,14 +1,17 @@
 #include "base/memory.h"
 #include "base/path.h"
+#include "builders/evidence/build_evidence.h"
 #include "builders/evidence/sbom.h"
 #include "builders/image/dockerfile.h"
 #include "pipeline/cli/cancel.h"
 #include "pipeline/cli/command.h"
 #include "pipeline/cli/run_secrets.h"
 
+#include <stdlib.h>
+
 static struct {
 	const char *binary, *user, *compression, *platform, *output, *allow;
-	const char *dockerfile, *context, *target, *secrets_file, *linker_map;
+	const char *dockerfile, *context, *target, *secrets_file, *linker_map, *provenance, *key;
 	struct strings files, args, env, labels, with, hwcaps, allowed, build_args;
 	int64_t port;
 	bool explain, no_cache, sbom, squash;
@@ -54,6 +57,10 @@ static const struct option_row rows[] = {
 		NULL},
 	{"linker-map", OPTION_TEXT, &given.linker_map, "FILE",
 		"the linker's map (-Wl,-Map=FILE): names static libraries for --sbom", NULL},
+	{"provenance", OPTION_TEXT, &given.provenance, "FILE",
+		"facts of the build (JSON): attach SLSA provenance", NULL},
+	{"key", OPTION_TEXT, &given.key, "KEY",
+		"sign: FILE, env:NAME or kms:KEY (default $DOGSHORE_SIGNING_KEY)", NULL},
 	{"explain", OPTION_SWITCH, &given.explain, NULL, "list every file and why it is there",
 		NULL},
 	{"no-cache", OPTION_SWITCH, &given.no_cache, NULL, "make every layer anew", NULL},
@@ -192,6 +199,17 @@ static bool build_image(const struct image_options *build, struct image *out_ima
 		out_image, err);
 }
 
+/* After the SBOM, which signature and provenance then cover. */
+static bool add_evidence(const struct image *image, const struct image_options *build,
+	struct error *err)
+{
+	const struct build_evidence wanted = {.facts = given.provenance,
+		.key = given.key ? given.key : getenv("DOGSHORE_SIGNING_KEY"),
+		.compression = build->compression};
+
+	return build_evidence_add(image, &wanted, err);
+}
+
 static bool run(struct command_context *context, struct error *err)
 {
 	scoped(image_free) struct image image = {0};
@@ -205,7 +223,8 @@ static bool run(struct command_context *context, struct error *err)
 		return false;
 	build.secrets = &secrets;
 	build.cache_folder = given.no_cache ? NULL : cache;
-	if (!build_image(&build, &image, err) || (given.sbom && !add_sbom(&image, &build, err)))
+	if (!build_image(&build, &image, err) || (given.sbom && !add_sbom(&image, &build, err)) ||
+		!add_evidence(&image, &build, err))
 		return false;
 	for (size_t i = 0; i < image.warnings.count; i++)
 		fprintf(stderr, "warning: %s\n", image.warnings.items[i]);
