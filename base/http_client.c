@@ -141,6 +141,24 @@ static char *name_of(const struct transfer *transfer)
 		(int)strcspn(transfer->url, "?#"), transfer->url);
 }
 
+/* The transfer is over; whoever waits at the other end of its relay learns how. */
+static void end(struct transfer *transfer, bool answered)
+{
+	const struct http_request *request = transfer->request;
+	struct http_relay *relay = request->relay_to;
+
+	transfer->done = true;
+	transfer->response->duration_ms = monotonic_ms() - transfer->started_ms;
+	if (request->relay_from)
+		request->relay_from->unwanted = true;
+	if (!relay)
+		return;
+	bool whole = answered && transfer->response->status / 100 == 2;
+	if (whole && relay->check && !relay->unwanted)
+		whole = relay->check(relay->context, &transfer->response->error);
+	relay->end = whole ? RELAY_WHOLE : RELAY_BROKEN;
+}
+
 /* The transfer has no answer: says why in response->error. */
 static void transfer_fail(struct http_client *client, struct transfer *transfer, struct error *why)
 {
@@ -154,7 +172,7 @@ static void transfer_fail(struct http_client *client, struct transfer *transfer,
 		error_next(&transfer->response->error, "%s", why->next);
 	error_free(why);
 	leg_end(client, transfer);
-	transfer->done = true;
+	end(transfer, false);
 }
 
 static void leg_failed(struct http_client *client, struct transfer *transfer, CURLcode code)
@@ -188,7 +206,7 @@ static void leg_finished(struct http_client *client, struct transfer *transfer, 
 	}
 	leg_end(client, transfer);
 	if (!transfer_will_redirect(transfer)) {
-		transfer->done = true;
+		end(transfer, true);
 		return;
 	}
 	if (!follow(client, transfer, &err))
@@ -203,6 +221,11 @@ static int64_t check_stall(struct http_client *client, struct transfer *transfer
 	int64_t left = transfer->active_ms + limit - now;
 	struct error why = {0};
 
+	/* The other end of the relay is the one that is waited for. */
+	if (transfer->paused) {
+		transfer->active_ms = now;
+		return limit;
+	}
 	if (left > 0)
 		return left;
 	count_bytes(transfer);
@@ -220,30 +243,85 @@ struct batch {
 	struct http_client *client;
 	struct transfer *transfers; /* owned */
 	size_t count;
-	size_t started; /* the first `started` have begun; some of them may be done */
 	size_t parallel;
 };
+
+static bool is_running(const struct transfer *transfer)
+{
+	return transfer->begun && !transfer->done;
+}
 
 static size_t running(const struct batch *batch)
 {
 	size_t sum = 0;
 
-	for (size_t i = 0; i < batch->started; i++)
-		sum += !batch->transfers[i].done;
+	for (size_t i = 0; i < batch->count; i++)
+		sum += is_running(&batch->transfers[i]) && !batch->transfers[i].request->relay_from;
 	return sum;
 }
 
+static bool all_done(const struct batch *batch)
+{
+	for (size_t i = 0; i < batch->count; i++)
+		if (!batch->transfers[i].done)
+			return false;
+	return true;
+}
+
+static void start(struct batch *batch, struct transfer *transfer)
+{
+	struct error err = {0};
+	const struct http_relay *from = transfer->request->relay_from;
+
+	transfer->begun = true;
+	transfer->started_ms = monotonic_ms();
+	transfer->url = memory_copy_text(transfer->request->url);
+	if (from && from->end == RELAY_BROKEN)
+		error_raise(&err, ERROR_CONFLICT, "the body to be sent did not arrive");
+	if (err.kind || !leg_start(batch->client, transfer, &err))
+		transfer_fail(batch->client, transfer, &err);
+}
+
+/* Those that take from a relay begin when there is something to take. */
 static void start_more(struct batch *batch)
 {
-	while (batch->started < batch->count && running(batch) < batch->parallel) {
-		struct transfer *transfer = &batch->transfers[batch->started++];
-		struct error err = {0};
+	size_t free_places = batch->parallel - running(batch);
 
-		transfer->started_ms = monotonic_ms();
-		transfer->url = memory_copy_text(transfer->request->url);
-		if (!leg_start(batch->client, transfer, &err))
-			transfer_fail(batch->client, transfer, &err);
+	for (size_t i = 0; i < batch->count; i++) {
+		struct transfer *transfer = &batch->transfers[i];
+
+		if (transfer->begun)
+			continue;
+		if (transfer->request->relay_from) {
+			if (transfer_is_ready(transfer))
+				start(batch, transfer);
+		} else if (free_places > 0) {
+			start(batch, transfer);
+			free_places -= !transfer->done;
+		}
 	}
+}
+
+/* Those whose relay was full or empty and is not any more go on. Says whether there are any. */
+static bool go_on(struct batch *batch)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < batch->count; i++) {
+		struct transfer *transfer = &batch->transfers[i];
+		bool waits = transfer->begun ? transfer->paused && !transfer->done
+					     : transfer->request->relay_from != NULL;
+
+		if (!waits || !transfer_is_ready(transfer))
+			continue;
+		any = true;
+		if (!transfer->begun)
+			continue; /* start_more() will */
+		transfer->paused = false;
+		transfer->active_ms = monotonic_ms();
+		(void)curl.easy_pause(transfer->easy, CURLPAUSE_CONT);
+	}
+	return any;
 }
 
 static void finish_some(struct batch *batch)
@@ -259,8 +337,6 @@ static void finish_some(struct batch *batch)
 		if (message->msg != CURLMSG_DONE || !transfer)
 			continue;
 		leg_finished(batch->client, transfer, code);
-		if (transfer->done)
-			transfer->response->duration_ms = monotonic_ms() - transfer->started_ms;
 	}
 }
 
@@ -268,8 +344,8 @@ static bool wait_for_more(struct batch *batch, struct error *err)
 {
 	int64_t now = monotonic_ms(), timeout = 1000;
 
-	for (size_t i = 0; i < batch->started; i++) {
-		if (batch->transfers[i].done)
+	for (size_t i = 0; i < batch->count; i++) {
+		if (!is_running(&batch->transfers[i]))
 			continue;
 		int64_t left = check_stall(batch->client, &batch->transfers[i], now);
 
@@ -294,10 +370,10 @@ static bool batch_run(struct batch *batch, struct error *err)
 			return error_raise(err, ERROR_SYSTEM, "libcurl: %s",
 				curl.multi_strerror(code));
 		finish_some(batch);
-		if (running(batch) == 0 && batch->started == batch->count)
+		if (all_done(batch))
 			return true;
 		/* What began just now (a redirect, the next request) is driven before waiting. */
-		if (active > 0 && !wait_for_more(batch, err))
+		if (active > 0 && !go_on(batch) && !wait_for_more(batch, err))
 			return false;
 	}
 }

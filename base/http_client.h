@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/http_relay.h"
 
 /* In 30 s this is a telephone line of 1990. */
 enum { HTTP_PACE_BYTES = 16 * 1024 };
@@ -51,6 +52,9 @@ struct http_request {
 	 * its error. What a refusal says is in response.body as always. */
 	bool (*on_body)(void *context, const void *bytes, size_t size, struct error *err);
 	void *context;
+	/* Body bytes of a 2xx answer go there, after on_body has seen them; and come from there, body_size
+	 * of them. */
+	struct http_relay *relay_to, *relay_from;
 };
 
 struct http_response {

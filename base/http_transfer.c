@@ -33,7 +33,7 @@ const char *transfer_method(const struct transfer *transfer)
 
 static bool has_fd_body(const struct transfer *transfer)
 {
-	return transfer->request->body_fd > 0 && !transfer->get;
+	return (transfer->request->body_fd > 0 || transfer->request->relay_from) && !transfer->get;
 }
 
 static bool is_redirect(int status)
@@ -57,6 +57,58 @@ static bool is_idempotent(const char *method)
 		if (text_equal(method, names[i]))
 			return true;
 	return false;
+}
+
+bool transfer_is_ready(const struct transfer *transfer)
+{
+	const struct http_request *request = transfer->request;
+
+	if (request->relay_from)
+		return request->relay_from->end != RELAY_COMING ||
+		       http_relay_ready(request->relay_from) > 0;
+	return !request->relay_to || request->relay_to->unwanted ||
+	       http_relay_free_room(request->relay_to) >= HTTP_RELAY_ROOM / 2;
+}
+
+/* libcurl gives at most 16 KiB at once and the same again after a pause. */
+static size_t relay_body(struct transfer *transfer, char *bytes, size_t size)
+{
+	const struct http_request *request = transfer->request;
+	struct http_relay *relay = request->relay_to;
+
+	if (relay->unwanted) {
+		error_raise(&transfer->failure, ERROR_CONFLICT,
+			"the request that takes the body is over");
+		return 0;
+	}
+	if (size > http_relay_free_room(relay)) {
+		transfer->response->bytes_received -= (int64_t)size;
+		transfer->paused = true;
+		return CURL_WRITEFUNC_PAUSE;
+	}
+	if (request->on_body &&
+		!request->on_body(request->context, bytes, size, &transfer->failure))
+		return 0;
+	http_relay_put(relay, bytes, size);
+	return size;
+}
+
+/* What the relay has; nothing yet is a pause. */
+static size_t give_relayed(struct transfer *transfer, char *bytes, size_t room)
+{
+	struct http_relay *relay = transfer->request->relay_from;
+	size_t size = http_relay_take(relay, bytes, room);
+
+	if (size > 0) {
+		transfer->offset += (int64_t)size;
+		return size;
+	}
+	if (relay->end == RELAY_COMING) {
+		transfer->paused = true;
+		return CURL_READFUNC_PAUSE;
+	}
+	error_raise(&transfer->failure, ERROR_CONFLICT, "the body to be sent did not arrive whole");
+	return CURL_READFUNC_ABORT;
 }
 
 /* Callbacks of libcurl; context is the transfer. A wrong count returned ends the transfer. */
@@ -84,6 +136,8 @@ static size_t take_body(char *bytes, size_t one, size_t size, void *context)
 	note_progress(transfer);
 	if (transfer_will_redirect(transfer))
 		return size;
+	if (request->relay_to && transfer->response->status / 100 == 2)
+		return relay_body(transfer, bytes, size);
 	if (request->on_body && transfer->response->status / 100 == 2)
 		return request->on_body(request->context, bytes, size, &transfer->failure) ? size
 											   : 0;
@@ -142,6 +196,8 @@ static size_t give_body(char *bytes, size_t one, size_t room, void *context)
 		room = (size_t)left;
 	if (room == 0)
 		return 0;
+	if (transfer->request->relay_from)
+		return give_relayed(transfer, bytes, room);
 	do {
 		got = pread(transfer->request->body_fd, bytes, room,
 			transfer->request->body_offset + transfer->offset);
@@ -163,7 +219,8 @@ static int seek_body(void *context, curl_off_t offset, int origin)
 {
 	struct transfer *transfer = context;
 
-	if (origin != SEEK_SET)
+	/* What went through a relay is gone. */
+	if (origin != SEEK_SET || (transfer->request->relay_from && offset != transfer->offset))
 		return CURL_SEEKFUNC_FAIL;
 	transfer->offset = offset;
 	return CURL_SEEKFUNC_OK;
@@ -284,7 +341,8 @@ static void set_body(struct transfer *transfer)
 static void set_version(struct transfer *transfer)
 {
 	const struct http_request *request = transfer->request;
-	bool large = has_fd_body(transfer) || request->body.size > LARGE_BODY || request->on_body;
+	bool large = has_fd_body(transfer) || request->body.size > LARGE_BODY || request->on_body ||
+		     request->relay_to;
 
 	SET(CURLOPT_HTTP_VERSION, (long)(large ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS));
 	if (request->on_body)

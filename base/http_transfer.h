@@ -27,9 +27,12 @@ struct transfer {
 	int64_t paced_bytes;  /* of the answer, when active_ms was set */
 	struct error failure; /* raised inside a callback */
 	char reason[CURL_ERROR_SIZE];
-	bool done;
+	bool paused; /* its relay is full, or empty */
+	bool begun, done;
 };
 
+/* A transfer that waits for its relay, paused or not begun, could go on. */
+bool transfer_is_ready(const struct transfer *transfer);
 /* Makes transfer->easy and transfer->headers for the request as it goes to transfer->url. */
 bool transfer_prepare(struct transfer *transfer, struct error *err) must_use;
 const char *transfer_method(const struct transfer *transfer);

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "builders/image/layout.h"
+#include "builders/registry/referrers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -178,6 +179,14 @@ static bool open_source(const struct reference *reference, const struct push_opt
 	       (out_remote->top.found || raise_no_image(reference, err));
 }
 
+static bool remote_referrers(void *self, const struct digest *subject,
+	struct artifact_list *out_list, struct error *err)
+{
+	struct remote *remote = self;
+
+	return referrers_list(remote->session, subject, out_list, err);
+}
+
 static bool copy_between_registries(const struct reference *from, const struct reference *to,
 	const struct push_options *options, struct push_result *out_result, struct error *err)
 {
@@ -189,6 +198,8 @@ static bool copy_between_registries(const struct reference *from, const struct r
 	bool ok = push_image(&(struct image_source){.manifest = remote_manifest,
 				     .blob = remote_blob,
 				     .self = &remote,
+				     .referrers = remote_referrers,
+				     .stream_from = remote.session,
 				     .mount_from = same ? from->repository : NULL},
 		&remote.top.digest, to, options, out_result, err);
 	if (ok)
@@ -246,6 +257,35 @@ static bool pull_manifest(struct puller *p, struct str body, const char *media_t
 	return layout_write_blob(p->layout, body, &written, err);
 }
 
+/* One manifest about the image, listed as the layout lists such: without a tag, or with cosign's. */
+static bool pull_referrer(struct puller *p, const struct artifact_entry *entry, struct error *err)
+{
+	scoped(buf_free) struct buf body = {0};
+	scoped(text_free) char *type = NULL;
+
+	if (!fetch_manifest(p->session, &entry->manifest.digest, &body, &type, err) ||
+		!pull_manifest(p, buf_str(&body), type, 0, err))
+		return false;
+	if (entry->tag)
+		return layout_set_tag(p->layout, entry->tag, &entry->manifest, NULL, err);
+	return layout_list(p->layout, artifact_descriptor(entry), err);
+}
+
+static bool pull_referrers(struct puller *p, const struct digest *subject, struct error *err)
+{
+	scoped(artifact_list_free) struct artifact_list list = {0};
+
+	if (!referrers_list(p->session, subject, &list, err))
+		return false;
+	for (size_t i = 0; i < list.count; i++)
+		if (!pull_referrer(p, &list.items[i], err))
+			return error_while(err, "pulling %s",
+				list.items[i].tag ? list.items[i].tag
+						  : list.items[i].artifact_type);
+	p->result->referrers = (int64_t)list.count;
+	return true;
+}
+
 static bool pull(const struct reference *from, const char *path, const char *tag,
 	const struct push_options *options, struct push_result *out_result, struct error *err)
 {
@@ -268,7 +308,8 @@ static bool pull(const struct reference *from, const char *path, const char *tag
 	struct layout_entry entry = {.digest = remote.top.digest,
 		.size_bytes = (int64_t)remote.top.body.size};
 	snprintf(entry.media_type, sizeof(entry.media_type), "%s", manifest.media_type);
-	if (!layout_set_tag(&layout, tag, &entry, NULL, err))
+	if (!layout_set_tag(&layout, tag, &entry, NULL, err) ||
+		!pull_referrers(&p, &remote.top.digest, err))
 		return false;
 	result.digest = remote.top.digest;
 	push_take_counts(&result, remote.session);

@@ -5,8 +5,8 @@
  *     HOST/REPOSITORY[:TAG][@DIGEST]     a registry
  *
  * Every byte that passes is verified against its digest. Blobs that both repositories of one
- * registry can share are mounted and not moved; others go through unlinked temporary files, so
- * memory stays small.
+ * registry can share are mounted and not moved; others stream from one to the other, half a megabyte
+ * at a time. Only for a target that takes no large bodies they go through an unlinked temporary file.
  */
 #ifndef BUILDERS_REGISTRY_COPY_H
 #define BUILDERS_REGISTRY_COPY_H

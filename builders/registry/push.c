@@ -158,7 +158,8 @@ static void add_upload(struct pusher *p, const struct blob_name *blob, struct up
 		.size_bytes = blob->size_bytes,
 		.mount_from = mount_source(p, &blob->digest),
 		.open = open_blob,
-		.context = p};
+		.context = p,
+		.stream_from = p->source->stream_from};
 }
 
 static void count_upload(struct pusher *p, const struct upload *upload)

@@ -34,6 +34,7 @@ struct image_source {
 		struct error *err);
 	void *self;
 	const char *mount_from; /* repository on the same registry that has the blobs; NULL: none */
+	struct session *stream_from; /* where blobs can be streamed from; NULL: blob() gives them */
 };
 
 struct push_options {

@@ -182,11 +182,17 @@ static bool open_own(struct str text, int *out_fd, struct error *err)
 	return true;
 }
 
+/* Made here, in no layout and no repository. */
+static bool is_own(const struct blobs *blobs, const struct digest *digest)
+{
+	return blobs->own_text.data && digest_equal(digest, &blobs->own);
+}
+
 static bool open_blob(void *context, const struct upload *upload, int *out_fd, struct error *err)
 {
 	const struct blobs *blobs = context;
 
-	if (blobs->own_text.data && digest_equal(&upload->digest, &blobs->own))
+	if (is_own(blobs, &upload->digest))
 		return open_own(blobs->own_text, out_fd, err);
 	return blobs->source->blob(blobs->source->self, &upload->digest, upload->size_bytes, out_fd,
 		err);
@@ -211,6 +217,9 @@ static bool push_blobs(struct session *session, struct blobs *blobs,
 				.size_bytes = blob->size_bytes,
 				.mount_from = blobs->source->mount_from,
 				.open = open_blob,
+				.stream_from = is_own(blobs, &blob->digest)
+						       ? NULL
+						       : blobs->source->stream_from,
 				.context = blobs};
 	}
 	bool ok = registry_upload(session, uploads, count, &missing, err);

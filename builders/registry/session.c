@@ -164,6 +164,11 @@ static void note_warnings(struct session *session, const struct exchange *exchan
 	}
 }
 
+static struct session *owner_of(struct session *session, const struct exchange *exchange)
+{
+	return exchange->owner ? exchange->owner : session;
+}
+
 static void count_request(struct session *session, const struct exchange *exchange)
 {
 	static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
@@ -195,9 +200,10 @@ static void round_free(struct round *round)
 	free(round->headers);
 }
 
-static void prepare(const struct session *session, struct round *round, size_t i)
+static void prepare(struct session *performing, struct round *round, size_t i)
 {
 	const struct exchange *x = round->open[i];
+	const struct session *session = owner_of(performing, x);
 	struct http_header *headers = round->headers[i];
 	size_t count = 0;
 
@@ -220,8 +226,10 @@ static void prepare(const struct session *session, struct round *round, size_t i
 		.body_fd = x->body_fd,
 		.body_offset = x->body_offset,
 		.body_size = x->body_size,
-		.timeout_ms = x->body_fd > 0 || x->on_body ? -1 : 0,
-		.send_once = x->once,
+		.timeout_ms = x->body_fd > 0 || x->on_body || x->relay_from ? -1 : 0,
+		.send_once = x->once || x->relay_from,
+		.relay_to = x->relay_to,
+		.relay_from = x->relay_from,
 		.redirect_limit = x->redirect_limit,
 		.body_limit_bytes = x->body_limit_bytes,
 		.on_body = x->on_body,
@@ -273,11 +281,23 @@ static enum step judge_refused(struct session *session, struct exchange *x, stru
 	return STEP_FAILED;
 }
 
+/* A half is settled whatever it is; a 401 is met with new credentials for the next try of both. */
+static enum step judge_half(struct session *session, struct exchange *x, struct error *err)
+{
+	if (x->response.status == 401 && !x->response.error.kind &&
+		url_same_origin(session->root, x->url) &&
+		!authorization_answer(&session->authorization, &x->response, err))
+		return STEP_FAILED;
+	return STEP_SETTLED;
+}
+
 static enum step judge(struct session *session, struct exchange *x, int generation,
 	int64_t *wait_ms, struct error *err)
 {
 	const char *retry_after = http_response_header(&x->response, "Retry-After");
 
+	if (x->relay_to || x->relay_from)
+		return judge_half(session, x, err);
 	if (x->response.status == 401) {
 		if (session->authorization.generation != generation && !x->authenticated) {
 			x->authenticated = true;
@@ -336,12 +356,13 @@ static bool perform_round(struct session *session, struct round *round, size_t p
 		x->response = round->responses[i];
 		round->responses[i] = (struct http_response){0};
 		x->tries++;
-		count_request(session, x);
-		note_warnings(session, x);
+		count_request(owner_of(session, x), x);
+		note_warnings(owner_of(session, x), x);
 	}
 	session->counts.token = session->authorization.fetched;
 	for (size_t i = 0; i < round->count; i++) {
-		enum step step = judge(session, round->open[i], round->generation, &wait_ms, err);
+		enum step step = judge(owner_of(session, round->open[i]), round->open[i],
+			round->generation, &wait_ms, err);
 		if (step == STEP_FAILED)
 			return false;
 		if (step == STEP_AGAIN)
@@ -388,7 +409,7 @@ bool session_perform(struct session *session, struct exchange *exchanges, size_t
 	session->counts.token = session->authorization.fetched;
 	for (size_t i = 0; i < count; i++)
 		if (exchanges[i].response.error.kind && !exchanges[i].once &&
-			!exchanges[i].tentative)
+			!exchanges[i].tentative && !exchanges[i].relay_to)
 			return raise_no_answer(session, &exchanges[i], err);
 	return true;
 }

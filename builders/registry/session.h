@@ -63,6 +63,10 @@ struct exchange {
 	/* Called before each try, so that on_body can begin anew; NULL: nothing to do. */
 	bool (*restart)(void *context, struct error *err);
 	void *context;
+	/* Half of a pair, see base/http_relay.h: goes once, and neither half is repeated alone. */
+	struct http_relay *relay_to, *relay_from;
+	struct session
+		*owner; /* whose rights it needs, and who counts it; NULL: the performing one's */
 	int redirect_limit;
 	size_t body_limit_bytes;
 

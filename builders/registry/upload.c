@@ -1,5 +1,6 @@
 #include "builders/registry/upload.h"
 
+#include "base/digest.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "builders/registry/answer.h"
@@ -12,42 +13,66 @@
  * Four bodies at once keep a registry's disk and both ends' processors busy; more of them only share
  * the same line. Small requests are limited by http_client alone.
  */
-enum { BODIES_PARALLEL = 4 };
+enum { BODIES_PARALLEL = 4, REDIRECTS = 5 };
 
 void upload_free(struct upload *upload)
 {
 	text_free(&upload->location);
 }
 
-/* The exchanges of one round, and what they need while it lasts. */
+/* A blob on its way from another repository. */
+struct stream {
+	const struct upload *upload;
+	struct http_relay relay;
+	struct hasher *hasher;
+	int64_t size;
+};
+
+static void stream_free(struct stream *stream)
+{
+	http_relay_free(&stream->relay);
+	hasher_free(&stream->hasher);
+}
+
+/* What one upload asks in a round; with a stream, two exchanges that lie side by side. */
+struct ask {
+	struct upload *upload;
+	struct stream *stream;        /* owned; NULL: none */
+	size_t first;                 /* of the exchanges: the GET of a stream, else the only one */
+	char *url, *from_url, *range; /* owned */
+};
+
 struct round {
-	struct exchange *exchanges; /* owned, as all below */
-	struct upload **uploads;
-	char **urls, **ranges;
-	size_t count;
+	struct exchange *exchanges; /* owned */
+	struct ask *asks;           /* owned */
+	size_t count, exchange_count;
 };
 
 static struct round new_round(size_t room)
 {
-	return (struct round){.exchanges = memory_new_array(room, sizeof(struct exchange)),
-		.uploads = memory_new_array(room, sizeof(struct upload *)),
-		.urls = memory_new_array(room, sizeof(char *)),
-		.ranges = memory_new_array(room, sizeof(char *))};
+	return (struct round){.exchanges = memory_new_array(2 * room, sizeof(struct exchange)),
+		.asks = memory_new_array(room, sizeof(struct ask))};
 }
 
 static void round_free(struct round *round)
 {
-	for (size_t i = 0; i < round->count; i++) {
+	for (size_t i = 0; i < round->exchange_count; i++) {
 		exchange_free(&round->exchanges[i]);
 		if (round->exchanges[i].body_fd > 0)
 			close(round->exchanges[i].body_fd);
-		free(round->urls[i]);
-		free(round->ranges[i]);
+	}
+	for (size_t i = 0; i < round->count; i++) {
+		struct ask *ask = &round->asks[i];
+
+		if (ask->stream)
+			stream_free(ask->stream);
+		free(ask->stream);
+		free(ask->url);
+		free(ask->from_url);
+		free(ask->range);
 	}
 	free(round->exchanges);
-	free(round->uploads);
-	free(round->urls);
-	free(round->ranges);
+	free(round->asks);
 }
 
 static char *begin_url(const struct session *session, const struct upload *upload)
@@ -75,8 +100,69 @@ static bool end_url(const struct upload *upload, char **out_url, struct error *e
 	return location_resolve(upload->location, upload->location, digest, out_url, err);
 }
 
-static bool add_body(struct upload *upload, struct exchange *x, char **out_range, struct error *err)
+static bool hash_bytes(void *context, const void *bytes, size_t size, struct error *err)
 {
+	struct stream *stream = context;
+
+	if ((int64_t)size > stream->upload->size_bytes - stream->size)
+		return error_raise(err, ERROR_PROTOCOL,
+			"the blob is longer than the %lld bytes announced",
+			(long long)stream->upload->size_bytes);
+	hasher_add(stream->hasher, bytes, size);
+	stream->size += (int64_t)size;
+	return true;
+}
+
+/* Before the last byte goes out. */
+static bool is_right(void *context, struct error *err)
+{
+	struct stream *stream = context;
+	struct digest real = hasher_finish(stream->hasher);
+	char wanted[DIGEST_TEXT_SIZE], got[DIGEST_TEXT_SIZE];
+
+	if (stream->size == stream->upload->size_bytes &&
+		digest_equal(&real, &stream->upload->digest))
+		return true;
+	digest_to_text(&stream->upload->digest, wanted);
+	digest_to_text(&real, got);
+	error_raise(err, ERROR_PROTOCOL,
+		"the registry gave %lld bytes with the digest %s, expected %lld with %s",
+		(long long)stream->size, got, (long long)stream->upload->size_bytes, wanted);
+	return error_next(err,
+		"the registry or a proxy before it changes content; do not trust it");
+}
+
+/* The GET whose body becomes that of the exchange behind it. */
+static void add_stream(struct round *round, struct ask *ask)
+{
+	struct exchange *get = &round->exchanges[ask->first], *put = get + 1;
+	struct session *from = ask->upload->stream_from;
+	char digest[DIGEST_TEXT_SIZE];
+
+	*put = *get;
+	round->exchange_count++;
+	ask->stream = memory_new(sizeof(*ask->stream));
+	ask->stream->upload = ask->upload;
+	ask->stream->hasher = hasher_new();
+	ask->stream->relay.check = is_right;
+	ask->stream->relay.context = ask->stream;
+	digest_to_text(&ask->upload->digest, digest);
+	ask->from_url = session_url(from, "blobs/%s", digest);
+	*get = (struct exchange){.method = "GET",
+		.url = ask->from_url,
+		.on_body = hash_bytes,
+		.context = ask->stream,
+		.relay_to = &ask->stream->relay,
+		.redirect_limit = REDIRECTS,
+		.owner = from};
+	put->relay_from = &ask->stream->relay;
+	put->body_size = ask->upload->size_bytes;
+}
+
+static bool add_body(struct round *round, struct ask *ask, struct error *err)
+{
+	struct upload *upload = ask->upload;
+	struct exchange *x = &round->exchanges[ask->first];
 	const struct upload_course *course = &upload->course;
 	int64_t piece = upload_course_piece(course);
 
@@ -84,6 +170,10 @@ static bool add_body(struct upload *upload, struct exchange *x, char **out_range
 	x->once = true;
 	if (piece == 0)
 		return true;
+	if (course->step == UPLOAD_WHOLE && upload->stream_from) {
+		add_stream(round, ask);
+		return true;
+	}
 	if (!upload->open(upload->context, upload, &x->body_fd, err))
 		return false;
 	x->body_offset = course->offset;
@@ -91,9 +181,9 @@ static bool add_body(struct upload *upload, struct exchange *x, char **out_range
 	if (course->step == UPLOAD_WHOLE)
 		return true;
 	/* "a-b": ACR refuses the form with "bytes " and the total. */
-	*out_range = memory_format("%lld-%lld", (long long)course->offset,
+	ask->range = memory_format("%lld-%lld", (long long)course->offset,
 		(long long)(course->offset + piece - 1));
-	x->content_range = *out_range;
+	x->content_range = ask->range;
 	return true;
 }
 
@@ -101,38 +191,38 @@ static bool add_body(struct upload *upload, struct exchange *x, char **out_range
 static bool add(struct session *session, struct round *round, struct upload *upload,
 	struct error *err)
 {
-	size_t i = round->count++;
-	struct exchange *x = &round->exchanges[i];
-	char **url = &round->urls[i];
+	struct ask *ask = &round->asks[round->count++];
+	struct exchange *x = &round->exchanges[round->exchange_count];
 
-	round->uploads[i] = upload;
+	ask->upload = upload;
+	ask->first = round->exchange_count++;
 	switch (upload->course.step) {
 	case UPLOAD_BEGIN:
 		x->method = "POST";
 		/* A registry that cuts the connection off at a mount is asked without one. */
 		x->tentative = !upload->course.mount_refused;
-		*url = begin_url(session, upload);
+		ask->url = begin_url(session, upload);
 		break;
 	case UPLOAD_ASK:
 		x->method = "GET";
-		*url = memory_copy_text(upload->location);
+		ask->url = memory_copy_text(upload->location);
 		break;
 	case UPLOAD_CHUNK:
 		x->method = "PATCH";
-		*url = memory_copy_text(upload->location);
+		ask->url = memory_copy_text(upload->location);
 		break;
 	case UPLOAD_WHOLE:
 	case UPLOAD_REST:
 	case UPLOAD_CLOSE:
 	case UPLOAD_DONE:
 		x->method = "PUT";
-		if (!end_url(upload, url, err))
+		if (!end_url(upload, &ask->url, err))
 			return false;
 		break;
 	}
-	x->url = *url;
+	x->url = ask->url;
 	return upload->course.step == UPLOAD_BEGIN || upload->course.step == UPLOAD_ASK ||
-	       add_body(upload, x, &round->ranges[i], err);
+	       add_body(round, ask, err);
 }
 
 static bool has_body(const struct upload *upload)
@@ -243,6 +333,46 @@ static bool take_answer(struct session *session, struct upload *upload, const st
 	       take_location(upload, x, err);
 }
 
+/*
+ * The source of a stream failed, and that is why there is no answer from the target: another try, from
+ * the start, or the end.
+ */
+static bool take_source_failure(struct ask *ask, const struct exchange *get, int64_t *wait_ms,
+	struct strings *left, struct error *err)
+{
+	struct upload *upload = ask->upload;
+	struct session *from = upload->stream_from;
+	int64_t wanted_ms;
+	struct upload_answer answer = answer_of(from, get, upload, &wanted_ms);
+
+	if ((answer.passing || answer.status == 401) && ++upload->course.tries < RETRY_TRIES) {
+		session_count_retry(from);
+		upload->course.step = UPLOAD_BEGIN;
+		*wait_ms = wanted_ms > *wait_ms ? wanted_ms : *wait_ms;
+		strings_add_owned(left, upload->location);
+		upload->location = NULL;
+		return true;
+	}
+	session_refuse(from, get, "200", err);
+	return error_while(err, "reading a blob of %lld bytes from %s/%s",
+		(long long)upload->size_bytes, session_host(from), session_repository(from));
+}
+
+static bool take_answers(struct session *session, struct round *round, struct ask *ask,
+	int64_t *wait_ms, struct strings *left, struct error *err)
+{
+	const struct exchange *x = &round->exchanges[ask->first];
+
+	if (!ask->stream)
+		return take_answer(session, ask->upload, x, wait_ms, left, err);
+	/* What was there went through once: to go on in the middle it would have to be fetched again. */
+	ask->upload->course.resume_refused = true;
+	/* That is how a PUT ends whose body did not arrive: http_client.c. */
+	if (x[1].response.error.kind == ERROR_CONFLICT)
+		return take_source_failure(ask, x, wait_ms, left, err);
+	return take_answer(session, ask->upload, x + 1, wait_ms, left, err);
+}
+
 static bool is_missing(const struct exchange *x)
 {
 	return x->response.status == 404 && session_has_code(x, "NAME_UNKNOWN");
@@ -270,13 +400,15 @@ static bool go_round(struct session *session, struct upload *uploads, size_t cou
 			return false;
 	if (round.count == 0)
 		return true;
-	if (!session_perform(session, round.exchanges, round.count, bodies ? BODIES_PARALLEL : 0,
-		    err))
+	if (!session_perform(session, round.exchanges, round.exchange_count,
+		    bodies ? BODIES_PARALLEL : 0, err))
 		return false;
 	for (size_t i = 0; i < round.count; i++) {
-		const struct exchange *x = &round.exchanges[i];
-		bool plain = round.uploads[i]->course.mount_refused;
-		if (!take_answer(session, round.uploads[i], x, &wait_ms, left, err)) {
+		struct ask *ask = &round.asks[i];
+		bool plain = ask->upload->course.mount_refused;
+
+		if (!take_answers(session, &round, ask, &wait_ms, left, err)) {
+			const struct exchange *x = &round.exchanges[ask->first];
 			*out_repository_missing =
 				*out_repository_missing || (plain && is_missing(x));
 			return false;

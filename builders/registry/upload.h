@@ -24,6 +24,9 @@ struct upload {
 	/* Opens the content for reading; called once per attempt, the descriptor is closed after it. */
 	bool (*open)(void *context, const struct upload *upload, int *out_fd, struct error *err);
 	void *context;
+	/* The repository that has the blob: it streams from there, and open() is only for what a stream
+	 * cannot do (pieces). NULL: open() gives it. */
+	struct session *stream_from;
 	enum upload_state state; /* the result */
 	/* registry_upload's own */
 	struct upload_course course;

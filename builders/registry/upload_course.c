@@ -116,8 +116,9 @@ static bool after_whole(struct upload_course *c, const struct upload_answer *ans
 		c->resume_refused = true;
 		return fall_back(c, UPLOAD_BEGIN, again);
 	}
-	if (answer->status == 404 || answer->status == 416)
-		return fall_back(c, UPLOAD_BEGIN, again); /* the session is gone */
+	/* The session is gone; or the token ended, and there is a new one by now. */
+	if (answer->status == 404 || answer->status == 416 || answer->status == 401)
+		return fall_back(c, UPLOAD_BEGIN, again);
 	return false;
 }
 

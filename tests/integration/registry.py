@@ -98,6 +98,9 @@ class ScriptedRegistry:
                     self.connection.shutdown(socket.SHUT_RDWR)
                     return
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if len(body) < int(self.headers.get("Content-Length") or 0):
+                    self.close_connection = True
+                    return  # the client is gone
                 answer = registry.answer(Request(self.command, self.path, dict(self.headers), body))
                 if answer is CUT:
                     self.close_connection = True

@@ -1,0 +1,196 @@
+# parallel: yes
+"""`dogshore image copy` between registries: streamed, mounted, whole or not at all, with all that belongs to the image."""
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import tap  # noqa: E402
+from layouts import INDEX, MIB, Layout  # noqa: E402
+from registry import CUT, DockerRegistry, ScriptedRegistry  # noqa: E402
+from tap import check, check_contains  # noqa: E402
+
+PROGRAM = os.environ["DOGSHORE"]
+WORK = Path(os.environ["TMPDIR"])
+os.environ.update(DOGSHORE_STATE=str(WORK / "state"), DOCKER_CONFIG=str(WORK / "docker"), HOME=str(WORK), XDG_RUNTIME_DIR=str(WORK))
+# Where temporary files would go there is no place for any.
+NOWHERE = WORK / "nowhere"
+
+
+class Result:
+    def __init__(self, *words, **environment):
+        process = subprocess.run([PROGRAM, "image", *[str(w) for w in words], "--json"], capture_output=True, text=True, check=False,
+                                 env=os.environ | environment)
+        self.status, self.said = process.returncode, process.stdout + process.stderr
+        self.document = json.loads(process.stdout)
+        self.error = self.document.get("error", {})
+
+
+def filled(layout, tag="1", script=None, **more):
+    """A registry that has the image as a/b:1."""
+    registry = ScriptedRegistry(**more)
+    done = Result("push", f"{layout.path}:{tag}", f"{registry.host}/a/b:{tag}")
+    if done.status != 0:
+        tap.note(done.said)
+    registry.requests.clear()
+    registry.times.clear()
+    registry.script = script
+    return registry
+
+
+def copy(source, target, tag="1", **environment):
+    return Result("copy", f"{source.host}/a/b:{tag}", f"{target.host}/c/d:{tag}", **environment)
+
+
+def same(what, result, layout, target, tag="1"):
+    if not check(f"{what}: done", result.status, 0):
+        tap.note(result.said)
+    check(f"{what}: the digest is kept", (result.document.get("digest"), tag in target.manifests), (layout.digest(tag), True))
+
+
+def blobs_stream_without_a_file_between():
+    layout = Layout(40 * MIB, 300, 1, 20 * MIB)
+    source, target = filled(layout), ScriptedRegistry()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    result = copy(source, target, TMPDIR=str(NOWHERE))
+    same("streamed", result, layout, target)
+    check("streamed: each blob once", (len(source.seen("GET", "blob")), len(target.seen("PUT", "upload"))), (5, 5))
+    check("streamed: byte for byte", {d: target.blobs[d] == source.blobs[d] for d in source.blobs}, {d: True for d in source.blobs})
+    check("streamed: with its length, not in pieces", [r for r in target.seen("PUT") if "Transfer-Encoding" in r.headers], [])
+    if before < 64 * 1024:  # the sanitizers need more
+        check("streamed: in less than 40 MB", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 40 * 1024)
+    again = copy(source, target)
+    check("streamed: nothing is sent again", (again.status, again.document["uploaded"]), (0, 0))
+    source.stop()
+    target.stop()
+
+
+def real_registries_stream():
+    missing = DockerRegistry.missing()
+    if missing:
+        tap.skip("between two docker-registries", f"{missing} is not installed")
+        return
+    layout = Layout(*[8 * MIB] * 6)
+    source, target = DockerRegistry(), DockerRegistry()
+    Result("push", f"{layout.path}:1", f"{source.host}/a/b:1")
+    result = copy(source, target, TMPDIR=str(NOWHERE))
+    check("between two docker-registries", (result.status, result.document.get("digest"), result.document.get("uploaded")), (0, layout.digest(), 7))
+    mounted = Result("copy", f"{target.host}/c/d:1", f"{target.host}/e/f:1", TMPDIR=str(NOWHERE))
+    check("within a docker-registry nothing is moved", (mounted.status, mounted.document["mounted"], mounted.document["uploaded"]), (0, 7, 0))
+    source.stop()
+    target.stop()
+
+
+def a_source_that_lies_makes_no_blob():
+    layout = Layout(3 * MIB)
+    for what, change in (("changed", lambda b: b[:-1] + bytes([b[-1] ^ 1])), ("too short", lambda b: b[:-5]), ("too long", lambda b: b + b"xx")):
+        source = filled(layout)
+        name, content = max(source.blobs.items(), key=lambda item: len(item[1]))
+        source.blobs[name] = change(content)
+        target = ScriptedRegistry()
+        result = copy(source, target)
+        check(f"a {what} blob: refused", (result.status, result.error.get("kind")), (3, "protocol"))
+        check_contains(f"a {what} blob: it says whose", " ".join(result.error["while"]), f"{source.host}/a/b")
+        check(f"a {what} blob: the last byte was never sent", [len(r.body) for r in target.seen("PUT", "upload") if len(r.body) > MIB], [])
+        check(f"a {what} blob: no tag", target.manifests, {})
+        source.stop()
+        target.stop()
+
+
+def a_source_that_breaks_is_asked_again():
+    layout = Layout(3 * MIB)
+    for what, answer in (("closes", CUT), ("answers 503", (503, {"Retry-After": "0"}, b""))):
+        source = filled(layout, script=lambda r, t, a=answer: a if r.kind == "blob" and t < 2 else None)
+        target = ScriptedRegistry()
+        same(f"a source that {what}", copy(source, target), layout, target)
+        source.stop()
+        target.stop()
+    source = filled(layout, script=lambda r, _: (503, {"Retry-After": "0"}, b"away") if r.kind == "blob" else None)
+    target = ScriptedRegistry()
+    result = copy(source, target)
+    check("a source that stays away: an error", (result.status, result.error["kind"]), (3, "unavailable"))
+    check("a source that stays away: no tag", target.manifests, {})
+    source.stop()
+    target.stop()
+
+
+def a_target_that_breaks_gets_it_again():
+    layout, cuts = Layout(30 * MIB), []
+
+    def on_head(handler):
+        if "/blobs/uploads/" in handler.path and int(handler.headers["Content-Length"]) > MIB and not cuts:
+            cuts.append(handler.rfile.read(10 * MIB))
+            return CUT
+        return None
+
+    source, target = filled(layout), ScriptedRegistry(on_head=on_head)
+    same("a target that breaks", copy(source, target, TMPDIR=str(NOWHERE)), layout, target)
+    check("a target that breaks: it did", len(cuts), 1)
+    source.stop()
+    target.stop()
+
+
+def a_target_that_takes_no_large_bodies_gets_pieces():
+    layout = Layout(20 * MIB)
+    source = filled(layout)
+    target = ScriptedRegistry(lambda r, _: (413, {}, b"") if r.kind == "upload" and len(r.body) > 8 * MIB else None)
+    same("pieces", copy(source, target), layout, target)
+    check("pieces: of 8 MiB", [len(r.body) // MIB for r in target.seen("PATCH")], [8, 8, 4])
+    source.stop()
+    target.stop()
+
+
+def tokens_of_both_sides_are_used_where_they_belong():
+    def guarded(name):
+        def script(request, _):
+            if request.path == "/token":
+                return 200, {}, json.dumps({"token": f"{name}-{request.query.count('push')}", "expires_in": 300}).encode()
+            if request.headers.get("Authorization", "").partition("-")[0] != f"Bearer {name}":
+                return 401, {"WWW-Authenticate": f'Bearer realm="http://{request.headers["Host"]}/token",service="{name}"'}, b""
+            return None
+        return script
+
+    layout = Layout(2 * MIB, 100)
+    source, target = filled(layout, script=guarded("source")), ScriptedRegistry(guarded("target"))
+    same("tokens", copy(source, target, DOGSHORE_STATE=str(WORK / "state-tokens")), layout, target)
+    check("tokens: each its own", [r for r in source.requests if "target" in r.headers.get("Authorization", "")]
+          + [r for r in target.requests if "source" in r.headers.get("Authorization", "")], [])
+    source.stop()
+    target.stop()
+
+
+def an_index_and_what_is_known_about_it_come_along():
+    layout = Layout(100)
+    layout.add("2", [b"other"])
+    layout.put("all", INDEX, {"manifests": [layout.tags[t] for t in ("1", "2")]})
+    layout.add("bill", [b"bill of materials"], artifactType="application/x.bill", subject=layout.tags["all"])
+    bill = layout.digest("bill")
+    index = json.loads((layout.path / "index.json").read_text())
+    for entry in index["manifests"]:
+        if entry["digest"] == bill:
+            del entry["annotations"]
+    (layout.path / "index.json").write_text(json.dumps(index))
+    source, target, third = filled(layout, "all"), ScriptedRegistry(), ScriptedRegistry()
+    check("an index: the source has the bill", bill in source.manifests)
+    result = copy(source, target, "all")
+    same("an index", result, layout, target, "all")
+    check("an index: with its parts and the bill", [d in target.manifests for d in (layout.digest("1"), layout.digest("2"), bill)], [True] * 3)
+    fallback = "sha256-" + layout.digest("all")[7:]
+    check("an index: the bill is listed", [m["digest"] for m in json.loads(target.manifests[fallback][1])["manifests"]], [bill])
+    order = [r.path.rpartition("/")[2] for r in target.seen("PUT", "manifest")]
+    check("an index: parts, index, bill, list", order, [layout.digest("1"), layout.digest("2"), "all", bill, fallback])
+    pulled = Result("copy", f"{target.host}/c/d:all", f"oci:{WORK}/pulled:all")
+    check("pulled into a layout: the bill too", (pulled.status, (WORK / "pulled/blobs/sha256" / bill[7:]).exists()), (0, True))
+    Result("copy", f"oci:{WORK}/pulled:all", f"{third.host}/e/f:all")
+    check("and pushed from there: the bill too", bill in third.manifests)
+    for registry in (source, target, third):
+        registry.stop()
+
+
+tap.run_tests(
+    blobs_stream_without_a_file_between, real_registries_stream, a_source_that_lies_makes_no_blob, a_source_that_breaks_is_asked_again,
+    a_target_that_breaks_gets_it_again, a_target_that_takes_no_large_bodies_gets_pieces, tokens_of_both_sides_are_used_where_they_belong,
+    an_index_and_what_is_known_about_it_come_along)
