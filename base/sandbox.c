@@ -98,6 +98,38 @@ static void add_system(struct strings *argv)
 	add(argv, "--dir", "/root", NULL);
 }
 
+static void add_environment(struct strings *argv, const char *const *env)
+{
+	strings_add(argv, "--clearenv");
+	for (size_t i = 0; env && env[i]; i++) {
+		struct str value = str_of(env[i]);
+		struct str name = str_cut(&value, '=');
+
+		strings_add(argv, "--setenv");
+		strings_add_owned(argv, str_copy(name));
+		strings_add_owned(argv, str_copy(value));
+	}
+}
+
+void sandbox_bare_command(const struct sandbox_bind *binds, size_t bind_count,
+	const struct sandbox_link *links, size_t link_count, const char *const *env,
+	const char *const *argv, struct strings *out_argv)
+{
+	strings_add(out_argv, "bwrap");
+	add(out_argv, "--unshare-all", "--die-with-parent", "--new-session");
+	add(out_argv, "--cap-drop", "ALL", NULL);
+	add_environment(out_argv, env);
+	for (size_t i = 0; i < link_count; i++)
+		add(out_argv, "--symlink", links[i].target, links[i].path);
+	for (size_t i = 0; i < bind_count; i++)
+		add(out_argv, binds[i].writable ? "--bind" : "--ro-bind", binds[i].from,
+			binds[i].to);
+	add(out_argv, "--remount-ro", "/", NULL);
+	add(out_argv, "--chdir", "/", "--");
+	for (size_t i = 0; argv[i]; i++)
+		strings_add(out_argv, argv[i]);
+}
+
 void sandbox_command(const struct sandbox_options *options, const char *const *argv,
 	struct strings *out_argv)
 {
@@ -107,15 +139,7 @@ void sandbox_command(const struct sandbox_options *options, const char *const *a
 	if (options->network)
 		strings_add(out_argv, "--share-net");
 	add(out_argv, "--cap-drop", "ALL", NULL);
-	strings_add(out_argv, "--clearenv");
-	for (size_t i = 0; options->env && options->env[i]; i++) {
-		struct str value = str_of(options->env[i]);
-		struct str name = str_cut(&value, '=');
-
-		strings_add(out_argv, "--setenv");
-		strings_add_owned(out_argv, str_copy(name));
-		strings_add_owned(out_argv, str_copy(value));
-	}
+	add_environment(out_argv, options->env);
 	add_system(out_argv);
 	if (options->etc)
 		add_etc(out_argv, options->etc);

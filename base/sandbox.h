@@ -37,6 +37,17 @@ bool sandbox_make_etc(const char *folder, struct error *err) must_use;
 void sandbox_command(const struct sandbox_options *options, const char *const *argv,
 	struct strings *out_argv);
 
+struct sandbox_link {
+	const char *target, *path; /* path is a link to target */
+};
+
+/* The same around a root that holds the files given and nothing else, not even /proc: read-only, no
+ * network, an environment of env alone (NULL-terminated; may be NULL). Appends bwrap's arguments and
+ * then argv. */
+void sandbox_bare_command(const struct sandbox_bind *binds, size_t bind_count,
+	const struct sandbox_link *links, size_t link_count, const char *const *env,
+	const char *const *argv, struct strings *out_argv);
+
 /* Can this machine run it? On failure says which program or kernel setting is missing and how to
  * get it. Cheap: runs `bwrap … true` once and remembers the answer in this process. */
 bool sandbox_check(struct error *err) must_use;

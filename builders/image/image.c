@@ -17,6 +17,7 @@ void image_free(struct image *image)
 	free(image->layout);
 	free(image->tag);
 	free(image->program);
+	free(image->loader_note);
 	for (size_t i = 0; i < image->layer_count; i++)
 		layer_free(&image->layers[i]);
 	free(image->layers);
@@ -30,6 +31,7 @@ struct builder {
 	const struct image_options *options;
 	struct image *image;
 	struct closure *closure;
+	struct loader_check *check;
 	struct strings env; /* the user's, and ours */
 	struct leak_fence *fence;
 	const char *user;
@@ -37,6 +39,7 @@ struct builder {
 
 static void builder_free(struct builder *builder)
 {
+	loader_check_free(&builder->check);
 	closure_free(&builder->closure);
 	leak_fence_free(&builder->fence);
 	strings_free(&builder->env);
@@ -312,8 +315,12 @@ bool image_build(const struct image_options *options, struct image *out_image, s
 		return false;
 	if (!collect(&b, err))
 		return error_while(err, "collecting what \"%s\" needs", options->binary);
+	b.check = loader_check_start(b.closure, &image.tree, image.architecture,
+		options->cache_folder);
 	if (!layout_create(image.layout, &layout, err) || !build_layers(&b, &layout, err) ||
-		!search_rest(&b, err) || !write_documents(&b, &layout, err))
+		!search_rest(&b, err) ||
+		!loader_check_finish(b.check, &image.loader, &image.loader_note, err) ||
+		!write_documents(&b, &layout, err))
 		return error_while(err, "writing the image to \"%s\"", options->output);
 	*out_image = image;
 	image = (struct image){0};
@@ -381,6 +388,9 @@ void image_write_json(const struct image *image, bool files, struct buf *out)
 	json_write_format(&w, "linux/%s", image->architecture);
 	json_put_text(&w, "layout", image->layout);
 	json_put_text(&w, "tag", image->tag);
+	json_put_text(&w, "loader", loader_check_result_name(image->loader));
+	if (image->loader_note)
+		json_put_text(&w, "loader_note", image->loader_note);
 	json_key(&w, "layers");
 	json_array_begin(&w);
 	for (size_t i = 0; i < image->layer_count; i++)

@@ -15,6 +15,7 @@
 #define BUILDERS_IMAGE_IMAGE_H
 
 #include "builders/image/config.h"
+#include "builders/image/loader_check.h"
 #include "builders/image/package_database.h"
 
 struct image_options {
@@ -50,13 +51,16 @@ struct image {
 	size_t layer_count;
 	struct package_database *packages; /* owned; NULL when nothing is of a package */
 	struct tree tree;                  /* what is in it and why */
+	enum loader_check_result loader;   /* what the image's own loader said */
+	char *loader_note;                 /* owned; why it was not asked, else NULL */
 	struct strings warnings;           /* for people; none of them stops the build */
 	bool runs_commands; /* it was made by commands that may do something else next time */
 };
 void image_free(struct image *image);
 
 /*
- * Builds, and tags it in the layout when all is written.
+ * Builds, and tags it in the layout when all is written and the image's own loader finds the
+ * libraries that were put in (loader_check.h).
  *
  * Fails with ERROR_FAILED when a secret would be in the image; the kinds of closure_add(), tree_add_…() and layer_build(); ERROR_USAGE for options that
  * make no sense (also a SOURCE_DATE_EPOCH that is no number).

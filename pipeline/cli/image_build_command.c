@@ -228,6 +228,9 @@ static bool run(struct command_context *context, struct error *err)
 		return false;
 	for (size_t i = 0; i < image.warnings.count; i++)
 		fprintf(stderr, "warning: %s\n", image.warnings.items[i]);
+	if (image.loader_note)
+		fprintf(stderr, "note: the image's own loader did not list its libraries: %s\n",
+			image.loader_note);
 	if (context->json)
 		image_write_json(&image, given.explain, &context->result);
 	else
