@@ -18,6 +18,7 @@ struct closure *closure_new(const struct closure_options *options, struct tree *
 	closure->options = *options;
 	closure->places = (struct library_places){.architecture = options->architecture,
 		.cache_path = options->loader_cache ? options->loader_cache : "/etc/ld.so.cache",
+		.root = options->root,
 		.warnings = warnings};
 	closure->tree = tree;
 	closure->warnings = warnings;
@@ -362,7 +363,7 @@ static bool settle(struct closure *closure, struct error *err)
 			known = closure->libraries[k]->role != LIBRARY_PROGRAM &&
 				text_equal(closure->libraries[k]->path, l->path) &&
 				text_equal(closure->libraries[k]->image_path, l->image_path);
-		if (known)
+		if (known || library_is_in_root(&closure->places, l->path))
 			continue;
 		if (l->with_links ? !tree_add_host_file(closure->tree, l->path, layer, l->why, err)
 				  : !tree_add_file(closure->tree, l->image_path, l->path, layer,

@@ -31,7 +31,8 @@ struct closure_options {
 		*with; /* requests of companions.h; borrowed, as those below; NULL: none */
 	const struct strings *hwcaps; /* "x86-64-v3" */
 	const struct strings *env; /* "NAME=value", the image's: its TZ and locale are included */
-	bool allow_static_glibc;   /* static programs that need their very glibc at run time */
+	const char *root;        /* unpacked packages, which are in the tree already; NULL: none */
+	bool allow_static_glibc; /* static programs that need their very glibc at run time */
 	/* For tests, borrowed; NULL: this machine's. */
 	const char *loader_cache;   /* "/etc/ld.so.cache" */
 	const char *const *folders; /* default folders, NULL-terminated */

@@ -23,6 +23,7 @@ void image_free(struct image *image)
 	free(image->layers);
 	tree_free(&image->tree);
 	package_database_free(&image->packages);
+	package_root_free(&image->root);
 	strings_free(&image->warnings);
 	*image = (struct image){0};
 }
@@ -195,7 +196,7 @@ static bool add_packages(struct builder *b, struct error *err)
 	scoped(text_free) char *index = cache ? path_join(cache, "packages") : NULL;
 	struct package_places places = {.dpkg = b->options->dpkg_folder, .index = index};
 
-	if (!package_files_possible(&b->image->tree))
+	if (!b->image->root.path && !package_files_possible(&b->image->tree))
 		return true;
 	if (cache && !folder_make(cache, 0700, err))
 		return false;
@@ -203,17 +204,42 @@ static bool add_packages(struct builder *b, struct error *err)
 	       package_files_add(&b->image->tree, b->image->packages, err);
 }
 
+/* Packages come first, so that what the user names takes their place. */
+static bool prepare_packages(struct builder *b, struct error *err)
+{
+	const struct strings *names = b->options->packages;
+
+	if (!names || names->count == 0)
+		return true;
+	if (!text_equal(b->image->architecture, elf_native_architecture())) {
+		error_raise(err, ERROR_USAGE,
+			"packages can be had for this machine's kind only, not for linux/%s",
+			b->image->architecture);
+		return error_next(err, "build the image on such a machine");
+	}
+	return package_root_prepare(names, b->options->package_folder, &b->image->root, err) &&
+	       package_root_add(&b->image->root, &b->image->tree, err);
+}
+
+static bool add_needs_of_packages(struct builder *b, struct error *err)
+{
+	return !b->image->root.path || closure_add_folder(b->closure, b->image->root.path, "", err);
+}
+
 static bool collect(struct builder *b, struct error *err)
 {
 	const struct strings *files = b->options->files;
 
+	if (!prepare_packages(b, err))
+		return false;
 	b->closure = closure_new(&(struct closure_options){.architecture = b->image->architecture,
 					 .with = b->options->with,
 					 .hwcaps = b->options->hwcaps,
 					 .env = b->options->env,
+					 .root = b->image->root.path,
 					 .allow_static_glibc = b->options->allow_static_glibc},
 		&b->image->tree, &b->image->warnings);
-	if (!add_program(b, err))
+	if (!add_program(b, err) || !add_needs_of_packages(b, err))
 		return false;
 	for (size_t i = 0; files && i < files->count; i++)
 		if (!add_file(b, files->items[i], err))
@@ -374,6 +400,24 @@ static void put_files(struct json_writer *w, const struct tree *tree)
 	json_array_end(w);
 }
 
+static void put_packages(struct json_writer *w, const struct tree *tree)
+{
+	size_t count;
+	const struct package **packages = package_files_list(tree, &count);
+
+	json_key(w, "packages");
+	json_array_begin(w);
+	for (size_t i = 0; i < count; i++) {
+		json_object_begin(w);
+		json_put_text(w, "name", packages[i]->name);
+		json_put_text(w, "version", packages[i]->version);
+		json_put_text(w, "architecture", packages[i]->architecture);
+		json_object_end(w);
+	}
+	json_array_end(w);
+	free(packages);
+}
+
 void image_write_json(const struct image *image, bool files, struct buf *out)
 {
 	struct json_writer w = json_writer_start(out);
@@ -396,6 +440,7 @@ void image_write_json(const struct image *image, bool files, struct buf *out)
 	for (size_t i = 0; i < image->layer_count; i++)
 		put_layer(&w, &image->layers[i]);
 	json_array_end(&w);
+	put_packages(&w, &image->tree);
 	if (digest_is_zero(&image->sbom))
 		json_put_text(&w, "sbom", NULL);
 	else

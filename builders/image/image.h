@@ -17,6 +17,7 @@
 #include "builders/image/config.h"
 #include "builders/image/loader_check.h"
 #include "builders/image/package_database.h"
+#include "builders/image/package_root.h"
 
 struct image_options {
 	const char *binary;           /* ELF program; required */
@@ -35,7 +36,9 @@ struct image_options {
 	const char *cache_folder;              /* NULL: no layer cache */
 	const struct strings *secrets;         /* of this run, which must not be in the image */
 	const struct strings *allowed_secrets; /* "PATH=REASON", see leak_fence.h */
-	const char *dpkg_folder;               /* for tests; NULL: "/var/lib/dpkg" */
+	const struct strings *packages;        /* Debian packages by name; NULL: none */
+	const char *package_folder; /* where they are kept unpacked; needed with packages */
+	const char *dpkg_folder;    /* for tests; NULL: "/var/lib/dpkg" */
 };
 
 struct image {
@@ -50,6 +53,7 @@ struct image {
 	struct layer *layers; /* owned; from the one that changes most rarely upwards */
 	size_t layer_count;
 	struct package_database *packages; /* owned; NULL when nothing is of a package */
+	struct package_root root;          /* packages that were asked for by name */
 	struct tree tree;                  /* what is in it and why */
 	enum loader_check_result loader;   /* what the image's own loader said */
 	char *loader_note;                 /* owned; why it was not asked, else NULL */

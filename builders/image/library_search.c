@@ -117,8 +117,20 @@ bool library_search_file(struct library_search *search, const char *path)
 	return true;
 }
 
+bool library_is_in_root(const struct library_places *places, const char *path)
+{
+	size_t size = places->root ? strlen(places->root) : 0;
+
+	return size > 0 && strncmp(path, places->root, size) == 0 && path[size] == '/';
+}
+
 static bool try_folder(struct library_search *search, const char *host, const char *image)
 {
+	if (search->places->root && text_equal(host, image)) {
+		scoped(text_free) char *first = memory_format("%s%s", search->places->root, host);
+		if (file_is_folder(first) && try_folder(search, first, image))
+			return true;
+	}
 	scoped(text_free) char *path = memory_format("%s/%.*s", host, str_args(search->name));
 
 	if (!strings_contain(&search->tried, host))
@@ -260,6 +272,12 @@ bool library_search_run(struct library_search *search)
 	if (elf->no_default_folders) {
 		strings_add(&search->tried, "no default folder, as DF_1_NODEFLIB says");
 		return false;
+	}
+	for (size_t i = 0; places->root && i < places->folders.count; i++) {
+		scoped(text_free) char *folder =
+			memory_format("%s%s", places->root, places->folders.items[i]);
+		if (try_folder(search, folder, places->folders.items[i]))
+			return true;
 	}
 	if (places->cache_path) {
 		if (!places->cache_read)

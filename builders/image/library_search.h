@@ -49,7 +49,9 @@ struct library_places {
 	struct strings folders;   /* the default folders */
 	char *lib;                /* owned; what $LIB stands for */
 	const char *cache_path;   /* borrowed: ld.so.cache; NULL: there is none (musl) */
-	struct buf cache;         /* its content, once it was read */
+	const char *root; /* borrowed: unpacked packages, whose files will be in the image at their
+			     paths below it and come before this machine's; NULL: none */
+	struct buf cache; /* its content, once it was read */
 	bool cache_read;
 	struct strings *warnings;   /* borrowed */
 	struct opened_file *opened; /* owned: every file that was looked at and is one of ours */
@@ -75,6 +77,9 @@ struct library_search {
 	const struct elf_file *file;
 };
 void library_search_free(struct library_search *search);
+
+/* Is the file that was found in places.root, and so in the image anyway? */
+bool library_is_in_root(const struct library_places *places, const char *path);
 
 /* Looks in all places; false when it is nowhere. */
 bool library_search_run(struct library_search *search) must_use;

@@ -281,3 +281,28 @@ bool package_files_add(struct tree *tree, struct package_database *database, str
 				list.items[i].package->name);
 	return true;
 }
+
+static int by_name(const void *a, const void *b)
+{
+	const struct package *x = *(const struct package *const *)a;
+	const struct package *y = *(const struct package *const *)b;
+	int order = strcmp(x->name, y->name);
+
+	return order ? order : strcmp(x->architecture, y->architecture);
+}
+
+const struct package **package_files_list(const struct tree *tree, size_t *out_count)
+{
+	scoped(used_list_free) struct used_list list = {0};
+
+	for (size_t i = 0; i < tree->count; i++)
+		if (tree->entries[i].package)
+			note(&list, tree->entries[i].package, tree->entries[i].layer);
+	const struct package **packages = memory_new_array(list.count, sizeof(*packages));
+	for (size_t i = 0; i < list.count; i++)
+		packages[i] = list.items[i].package;
+	if (list.count > 0)
+		qsort(packages, list.count, sizeof(*packages), by_name);
+	*out_count = list.count;
+	return packages;
+}

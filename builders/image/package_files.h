@@ -21,6 +21,9 @@
 /* Is any file of the tree from where packages put theirs? If not, no database need be opened. */
 bool package_files_possible(const struct tree *tree);
 
+/* The packages that the tree has files of, by name. Owned array of borrowed packages. */
+const struct package **package_files_list(const struct tree *tree, size_t *out_count) must_use;
+
 /* Sets tree_entry.package, and adds the files above. The database must outlive the tree. */
 bool package_files_add(struct tree *tree, struct package_database *database, struct error *err)
 	must_use;

@@ -12,7 +12,7 @@
 static struct {
 	const char *binary, *user, *compression, *platform, *output, *allow;
 	const char *dockerfile, *context, *target, *secrets_file, *linker_map, *provenance, *key;
-	struct strings files, args, env, labels, with, hwcaps, allowed, build_args;
+	struct strings packages, files, args, env, labels, with, hwcaps, allowed, build_args;
 	int64_t port;
 	bool explain, no_cache, sbom, squash;
 } given;
@@ -21,6 +21,8 @@ static const struct option_row rows[] = {
 	{"binary", OPTION_TEXT, &given.binary, "FILE", "the program, an ELF file", NULL},
 	{"file", OPTION_LIST, &given.files, "SRC:DST", "also put SRC at the absolute path DST",
 		NULL},
+	{"package", OPTION_LIST, &given.packages, "NAME[=VERSION]",
+		"also put a Debian package into it, unpacked without its scripts", NULL},
 	{"dockerfile", OPTION_TEXT, &given.dockerfile, "FILE",
 		"build a Dockerfile with buildah instead", NULL},
 	{"context", OPTION_TEXT, &given.context, "DIR",
@@ -119,6 +121,7 @@ static bool check_kind(struct error *err)
 	} flags[] = {
 		{"binary", given.binary, false},
 		{"file", given.files.count, false},
+		{"package", given.packages.count, false},
 		{"with", given.with.count, false},
 		{"hwcaps", given.hwcaps.count, false},
 		{"allow", given.allow, false},
@@ -153,6 +156,7 @@ static bool check_given(const struct command_context *context, struct image_opti
 	}
 	*build = (struct image_options){.binary = given.binary,
 		.files = &given.files,
+		.packages = &given.packages,
 		.args = &given.args,
 		.env = &given.env,
 		.labels = &given.labels,
@@ -214,6 +218,7 @@ static bool run(struct command_context *context, struct error *err)
 {
 	scoped(image_free) struct image image = {0};
 	scoped(text_free) char *cache = path_join(context->state, "layers");
+	scoped(text_free) char *packages = path_join(context->state, "packages");
 	scoped(strings_free) struct strings secrets = {0};
 	struct image_options build;
 
@@ -222,6 +227,7 @@ static bool run(struct command_context *context, struct error *err)
 		!run_secrets_collect(given.secrets_file, &secrets, err))
 		return false;
 	build.secrets = &secrets;
+	build.package_folder = packages;
 	build.cache_folder = given.no_cache ? NULL : cache;
 	if (!build_image(&build, &image, err) || (given.sbom && !add_sbom(&image, &build, err)) ||
 		!add_evidence(&image, &build, err))

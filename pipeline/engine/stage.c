@@ -150,6 +150,14 @@ static bool image_command(struct run *run, struct run_service *service, struct s
 	add_pairs(argv, "--env", &image->env);
 	add_pairs(argv, "--label", &image->labels);
 	add_pairs(argv, "--allow-secret", &image->allow_secrets);
+	for (size_t i = 0; i < image->packages.count; i++)
+		add_flag(argv, "--package", image->packages.items[i]);
+	if (image->sbom)
+		strings_add(argv, "--sbom");
+	if (image->linker_map) {
+		strings_add(argv, "--linker-map");
+		strings_printf(argv, "%s/artifacts/%s", output, image->linker_map);
+	}
 	if (image->port) {
 		strings_add(argv, "--port");
 		strings_printf(argv, "%lld", (long long)image->port);

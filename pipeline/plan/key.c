@@ -124,6 +124,12 @@ static void add_image(struct key *key, const struct project_image *image)
 		write_pairs(&w, "allow_secrets", &image->allow_secrets);
 	json_put_text(&w, "user", image->user);
 	json_put_text(&w, "compression", image->compression);
+	if (image->packages.count > 0)
+		write_texts(&w, "packages", &image->packages);
+	if (image->sbom)
+		json_put_bool(&w, "sbom", true);
+	if (image->linker_map)
+		json_put_text(&w, "linker_map", image->linker_map);
 	json_object_end(&w);
 	add_settings(key, "image", &settings);
 }

@@ -37,12 +37,15 @@ struct project_image {
 	const char *dockerfile;     /* relative to the service's path; NULL with binary */
 	struct project_pairs files; /* name: relative to the service's path; value: in the image */
 	int64_t port;               /* 0: none */
-	struct project_texts args;  /* of the program */
-	struct project_pairs env;   /* baked into the image */
+	struct project_texts packages; /* of Debian: "NAME" or "NAME=VERSION" */
+	struct project_texts args;     /* of the program */
+	struct project_pairs env;      /* baked into the image */
 	struct project_pairs labels;
 	struct project_pairs allow_secrets; /* name: where in the image; value: why */
 	const char *user;        /* numeric "UID" or "UID:GID"; NULL: the image builder's default */
 	const char *compression; /* "zstd", "gzip", "none"; NULL: the default */
+	bool sbom;               /* with a bill of materials */
+	const char *linker_map;  /* relative to the artifacts; NULL: none */
 };
 
 struct project_route {

@@ -16,6 +16,8 @@ static const struct shape_row image_rows[] = {
 		"files of the service and where they go in the image"},
 	{"port", SHAPE_INT, AT(project_image, port), "the port the program listens on", .least = 1,
 		.most = 65535},
+	{"packages", SHAPE_TEXTS, AT(project_image, packages),
+		"Debian packages that it holds besides, NAME or NAME=VERSION"},
 	{"args", SHAPE_TEXTS, AT(project_image, args), "arguments of the program"},
 	{"env", SHAPE_PAIRS, AT(project_image, env), "environment baked into the image"},
 	{"labels", SHAPE_PAIRS, AT(project_image, labels), "labels of the image"},
@@ -24,6 +26,9 @@ static const struct shape_row image_rows[] = {
 	{"user", SHAPE_TEXT, AT(project_image, user), "numeric user the program runs as"},
 	{"compression", SHAPE_CHOICE, AT(project_image, compression), "of the layers",
 		.choices = "zstd|gzip|none"},
+	{"sbom", SHAPE_BOOL, AT(project_image, sbom), "add a bill of materials"},
+	{"linker_map", SHAPE_PATH, AT(project_image, linker_map),
+		"the linker's map of the binary, relative to the artifacts; for sbom"},
 };
 static const char *const image_kinds[] = {"binary", "dockerfile", NULL};
 static const struct shape image_shape = {.noun = "image",
