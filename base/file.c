@@ -230,7 +230,7 @@ void new_file_discard(struct new_file *file)
 	*file = (struct new_file){0};
 }
 
-bool file_lock(const char *path, bool wait, int *out_fd, struct error *err)
+static bool lock_file(const char *path, int operation, int *out_fd, struct error *err)
 {
 	scoped(descriptor_close) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	int done;
@@ -238,7 +238,7 @@ bool file_lock(const char *path, bool wait, int *out_fd, struct error *err)
 	if (fd < 0)
 		return error_raise_errno(err, "open lock \"%s\"", path);
 	do {
-		done = flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB));
+		done = flock(fd, operation);
 	} while (done < 0 && errno == EINTR);
 	if (done < 0 && errno == EWOULDBLOCK)
 		return error_raise(err, ERROR_CONFLICT, "another process holds \"%s\"", path);
@@ -247,4 +247,14 @@ bool file_lock(const char *path, bool wait, int *out_fd, struct error *err)
 	*out_fd = fd;
 	fd = -1;
 	return true;
+}
+
+bool file_lock(const char *path, bool wait, int *out_fd, struct error *err)
+{
+	return lock_file(path, LOCK_EX | (wait ? 0 : LOCK_NB), out_fd, err);
+}
+
+bool file_lock_shared(const char *path, int *out_fd, struct error *err)
+{
+	return lock_file(path, LOCK_SH, out_fd, err);
 }

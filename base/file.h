@@ -70,5 +70,7 @@ void new_file_discard(struct new_file *file); /* nothing left to do after commit
 /* An exclusive lock on a file (made when missing), held until descriptor_close(fd).
  * wait false: ERROR_CONFLICT when another process holds it. */
 bool file_lock(const char *path, bool wait, int *out_fd, struct error *err) must_use;
+/* The same, held by several at once, and waited for: nobody holds it exclusively meanwhile. */
+bool file_lock_shared(const char *path, int *out_fd, struct error *err) must_use;
 
 #endif

@@ -269,6 +269,15 @@ static bool check_size(const struct layout *layout, const char *tag,
 	return error_next(err, DAMAGED);
 }
 
+bool layout_write_index(const struct layout *layout, const struct json *index, struct error *err)
+{
+	scoped(text_free) char *path = path_join(layout->path, "index.json");
+	scoped(buf_free) struct buf text = {0};
+
+	json_write(index, &text);
+	return put_file(path, buf_str(&text), err);
+}
+
 const char *layout_tag_of(const struct json *descriptor)
 {
 	return json_get_text(json_get(descriptor, "annotations"), REF_NAME, "");
@@ -322,8 +331,7 @@ static struct json *new_descriptor(const char *tag, const struct layout_entry *e
 		platform, "annotations", json_object_of(REF_NAME, json_text_new(tag), NULL), NULL);
 }
 
-/* Holds the layout's lock until the descriptor is closed. */
-static bool lock(const struct layout *layout, int *out_fd, struct error *err)
+bool layout_lock(const struct layout *layout, int *out_fd, struct error *err)
 {
 	int fd = open(layout->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), result;
 
@@ -368,24 +376,19 @@ bool layout_set_tag(const struct layout *layout, const char *tag, const struct l
 {
 	scoped(descriptor_close) int locked = -1;
 	scoped(json_free) struct json *index = NULL;
-	scoped(buf_free) struct buf text = {0};
-	scoped(text_free) char *path = path_join(layout->path, "index.json");
 
-	if (!lock(layout, &locked, err) || !index_without(layout, tag, &index, err))
+	if (!layout_lock(layout, &locked, err) || !index_without(layout, tag, &index, err))
 		return false;
 	json_append(json_get(index, "manifests"), new_descriptor(tag, entry, architecture));
-	json_write(index, &text);
-	return put_file(path, buf_str(&text), err);
+	return layout_write_index(layout, index, err);
 }
 
 bool layout_list(const struct layout *layout, struct json *descriptor, struct error *err)
 {
 	scoped(json_free) struct json *taken = descriptor, *index = NULL;
 	scoped(descriptor_close) int locked = -1;
-	scoped(buf_free) struct buf text = {0};
-	scoped(text_free) char *path = path_join(layout->path, "index.json");
 
-	if (!lock(layout, &locked, err) || !index_without(layout, NULL, &index, err))
+	if (!layout_lock(layout, &locked, err) || !index_without(layout, NULL, &index, err))
 		return false;
 	struct json *manifests = json_get(index, "manifests");
 	for (size_t i = 0; i < json_count(manifests); i++) {
@@ -395,6 +398,5 @@ bool layout_list(const struct layout *layout, struct json *descriptor, struct er
 			return true;
 	}
 	json_append(manifests, json_keep(taken));
-	json_write(index, &text);
-	return put_file(path, buf_str(&text), err);
+	return layout_write_index(layout, index, err);
 }

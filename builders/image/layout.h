@@ -82,6 +82,10 @@ bool layout_set_tag(const struct layout *layout, const char *tag, const struct l
 bool layout_read_index(const struct layout *layout, struct json **out_index, struct error *err)
 	must_use;
 const char *layout_tag_of(const struct json *descriptor);
+/* For those who change the index: its lock, held until descriptor_close(fd); replaces it whole. */
+bool layout_lock(const struct layout *layout, int *out_fd, struct error *err) must_use;
+bool layout_write_index(const struct layout *layout, const struct json *index, struct error *err)
+	must_use;
 /* Lists a manifest that is there already, without a tag; takes the descriptor. One that is listed
  * so already stays as it is. */
 bool layout_list(const struct layout *layout, struct json *descriptor, struct error *err) must_use;

@@ -29,7 +29,7 @@ struct engine {
 	int64_t pause_ms;              /* before it does */
 };
 
-enum { FOLDERS_KEPT = 200, PAUSE_MS = 500, PAUSE_MS_MAX = 30000 };
+enum { PAUSE_MS = 500, PAUSE_MS_MAX = 30000 };
 
 static struct run *run_of(struct engine *engine, int64_t id)
 {
@@ -81,7 +81,9 @@ void engine_free(struct engine **engine)
 		struct run *run = gone->runs;
 
 		gone->runs = run->following;
-		if (!run->ended)
+		if (run->ended)
+			prune_after(run);
+		else
 			run_abandon(run);
 		run_free(&run);
 	}
@@ -115,21 +117,6 @@ static void start_waiting(struct engine *engine)
 			run_start(run);
 }
 
-/* Logs and artifacts of old runs go; what the ledger says of them stays. One ends, one goes. */
-static void forget_old_folder(struct engine *engine, int64_t newest)
-{
-	scoped(ledger_run_free) struct ledger_run old = {0};
-	scoped(error_free) struct error err = {0};
-	scoped(text_free) char *runs = path_join(engine->options.state, "runs");
-
-	if (newest <= FOLDERS_KEPT)
-		return;
-	if (!ledger_run_get(engine->options.ledger, newest - FOLDERS_KEPT, &old, &err) ||
-		!outcome_is_final(old.status) || !path_is_below(old.folder, runs) ||
-		!folder_remove(old.folder, &err))
-		error_ignore(&err, "space is all that is lost");
-}
-
 /* Runs that ended are freed from the loop: their own functions are still on the stack when they end. */
 static void clear_ended(void *context)
 {
@@ -143,7 +130,7 @@ static void clear_ended(void *context)
 			continue;
 		}
 		*at = run->following;
-		forget_old_folder(engine, run->row.id);
+		prune_after(run);
 		run_free(&run);
 	}
 	start_waiting(engine);

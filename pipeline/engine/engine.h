@@ -16,7 +16,8 @@
  * Order          one run at a time in each environment of an engine; a newer commit of a branch
  *                supersedes those of its runs that still wait. Two engines on one ledger keep out of
  *                each other's way by locks for each service's deployment.
- * Space          the folders of the newest 200 runs are kept.
+ * Space          the folders of the newest 200 runs are kept, and of each service's images those
+ *                that environments have and the 20 used last besides.
  * Threads        one engine belongs to one thread and one loop.
  */
 #ifndef PIPELINE_ENGINE_ENGINE_H

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "builders/image/layout.h"
 #include "pipeline/engine/run.h"
 
 #include <stdlib.h>
@@ -26,13 +27,15 @@ static bool read_commit(struct run *run, struct error *err)
 	return true;
 }
 
-/* Only what makes images needs to know where they go. */
+/* Only what makes images needs to know where they go, and keeps those there are from being pruned. */
 static bool find_site(struct run *run, struct error *err)
 {
 	bool needed = false;
 
 	for (size_t i = 0; i < run->project->services.count; i++)
 		needed |= run->project->services.items[i].image.given;
+	if (needed && !prune_hold_off(run, err))
+		return false;
 	return site_of(needed ? run->environment : NULL, run->options->state, &run->site, err);
 }
 
@@ -54,13 +57,24 @@ static bool force_matches(const struct run *run, const char *service, enum step_
 	       (!slash || (strlen(service) == size && strncmp(service, run->row.force, size) == 0));
 }
 
-static bool layout_is_there(const char *layout)
+/* The folder may have been removed, and so may the image in it. */
+static bool image_is_there(const struct ledger_build *build)
 {
-	const char *tag = strrchr(layout, ':');
-	scoped(text_free) char *index =
-		memory_format("%.*s/index.json", (int)(tag ? tag - layout : 0), layout);
+	scoped(error_free) struct error err = {0};
+	scoped(text_free) char *folder = NULL, *tag = NULL;
+	scoped(layout_free) struct layout layout = {0};
+	struct layout_entry entry = {0};
+	char digest[DIGEST_TEXT_SIZE];
 
-	return tag && file_exists(index);
+	if (!layout_reference_parse(build->layout, &folder, &tag, &err) ||
+		!layout_open(folder, &layout, &err) ||
+		!layout_find_tag(&layout, tag, &entry, &err)) {
+		error_ignore(&err, "then it is built again");
+		return false;
+	}
+	digest_to_text(&entry.digest, digest);
+	return strcmp(digest, build->image) == 0 &&
+	       layout_has_blob(&layout, &entry.digest, entry.size_bytes);
 }
 
 /* Finds the image of what need not be built; when it is nowhere any more, it must be built. */
@@ -76,7 +90,7 @@ static bool find_image(struct run *run, struct run_service *service, const struc
 	if (!ledger_build_get(run->options->ledger, run->row.app, row->service->name, row->key.text,
 		    &build, &found, err))
 		return false;
-	if (!found || !*build.image || !layout_is_there(build.layout)) {
+	if (!found || !*build.image || !image_is_there(&build)) {
 		*out_build = true;
 		return true;
 	}
@@ -291,6 +305,8 @@ bool run_save_prepared(struct run *run, struct error *err)
 
 		work->run = run->row.id;
 		if (!ledger_work_save(ledger, work, err) ||
+			!ledger_build_use(ledger, run->row.app, work->service, work->key,
+				run->row.id, err) ||
 			(parts && !ledger_key_save(ledger, work->key, parts, err)))
 			return false;
 	}

@@ -60,6 +60,8 @@ void run_free(struct run **run)
 	ledger_run_free(&gone->row);
 	if (gone->lock)
 		descriptor_close(&gone->lock);
+	if (gone->images_lock)
+		descriptor_close(&gone->images_lock);
 	free(gone);
 	*run = NULL;
 }

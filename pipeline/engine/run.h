@@ -6,6 +6,7 @@
  *     run_lock.c  the folder of a run: its lock, and who asks there that it be cancelled
  *     stage.c     one step as a child process: command line, environment, result
  *     settle.c    what an outcome means for the steps behind it and for the environment
+ *     prune.c     what nobody needs any more, once a run has ended
  */
 #ifndef PIPELINE_ENGINE_RUN_H
 #define PIPELINE_ENGINE_RUN_H
@@ -48,7 +49,8 @@ struct run_event {
 struct run {
 	const struct engine_options *options; /* borrowed */
 	struct ledger_run row;
-	int lock; /* held while we work on it; 0: none */
+	int lock;        /* held while we work on it; 0: none */
+	int images_lock; /* held while its images must not be pruned; 0: none */
 	bool prepared;
 	struct snapshot *snapshot;
 	struct project *project;
@@ -118,6 +120,13 @@ void stage_unlock(struct run_step *step);
 char *stage_repository(const struct run *run, const struct run_service *service) must_use;
 /* The log of a step; owned. */
 char *stage_log(const char *folder, const char *service, const char *step) must_use;
+
+/* prune.c */
+/* No image of the state folder is removed until the run is freed. */
+bool prune_hold_off(struct run *run, struct error *err) must_use;
+/* After a run: folders of old runs go, and images that were used longest ago. Space is all that is
+ * lost when that fails. */
+void prune_after(struct run *run);
 
 /* settle.c */
 /* After the image of a service is known: what need not be done any more? */

@@ -147,22 +147,78 @@ bool ledger_build_save(struct ledger *ledger, const struct ledger_build *build, 
 		NULL, err);
 }
 
+static bool read_build(struct db_rows *rows, void *item, struct error *err)
+{
+	(void)err;
+	*(struct ledger_build *)item = (struct ledger_build){
+		.app = row_column(rows, 0),
+		.service = row_column(rows, 1),
+		.key = row_column(rows, 2),
+		.image = row_column(rows, 3),
+		.layout = row_column(rows, 4),
+		.run = db_int(rows, 5),
+	};
+	return true;
+}
+
 bool ledger_build_get(struct ledger *ledger, const char *app, const char *service, const char *key,
 	struct ledger_build *out_build, bool *out_found, struct error *err)
 {
 	scoped(db_rows_free) struct db_rows rows = {0};
 
+	return db_query(ledger_db(ledger),
+		       "SELECT app, service, key, image, layout, run FROM builds"
+		       " WHERE app = $1 AND service = $2 AND key = $3",
+		       db_values(row_text(app), row_text(service), row_text(key)), &rows, err) &&
+	       db_next(&rows, out_found, err) && (!*out_found || read_build(&rows, out_build, err));
+}
+
+void ledger_builds_free(struct ledger_builds *builds)
+{
+	for (size_t i = 0; i < builds->count; i++)
+		ledger_build_free(&builds->items[i]);
+	free(builds->items);
+	*builds = (struct ledger_builds){0};
+}
+
+bool ledger_build_use(struct ledger *ledger, const char *app, const char *service, const char *key,
+	int64_t run, struct error *err)
+{
+	return db_exec(ledger_db(ledger),
+		"UPDATE builds SET run = $4 WHERE app = $1 AND service = $2 AND key = $3",
+		db_values(row_text(app), row_text(service), row_text(key), db_of_int(run)), NULL,
+		err);
+}
+
+bool ledger_builds_unused(struct ledger *ledger, const char *app, const char *service, size_t kept,
+	struct ledger_builds *out_builds, struct error *err)
+{
+	scoped(db_rows_free) struct db_rows rows = {0};
+	scoped(ledger_builds_free) struct ledger_builds list = {0};
+
 	if (!db_query(ledger_db(ledger),
-		    "SELECT app, service, key, image, layout, run FROM builds"
-		    " WHERE app = $1 AND service = $2 AND key = $3",
-		    db_values(row_text(app), row_text(service), row_text(key)), &rows, err) ||
-		!db_next(&rows, out_found, err))
+		    "SELECT app, service, key, image, layout, run FROM builds b"
+		    " WHERE app = $1 AND service = $2 AND layout != ''"
+		    " AND NOT EXISTS (SELECT 1 FROM currents c WHERE c.app = b.app"
+		    "  AND c.service = b.service AND c.image = b.image)"
+		    " AND NOT EXISTS (SELECT 1 FROM runs r JOIN works w ON w.run = r.id"
+		    "  WHERE r.ended_ms = 0 AND w.service = b.service AND w.key = b.key)"
+		    " ORDER BY run DESC, created_ms DESC LIMIT -1 OFFSET $3",
+		    db_values(row_text(app), row_text(service), db_of_int((int64_t)kept)), &rows,
+		    err) ||
+		!rows_read(&rows, read_build, sizeof(*list.items), &list.items, &list.count, err))
 		return false;
-	if (*out_found)
-		*out_build = (struct ledger_build){row_column(&rows, 0), row_column(&rows, 1),
-			row_column(&rows, 2), row_column(&rows, 3), row_column(&rows, 4),
-			db_int(&rows, 5)};
+	*out_builds = list;
+	list = (struct ledger_builds){0};
 	return true;
+}
+
+bool ledger_build_forget(struct ledger *ledger, const struct ledger_build *build, struct error *err)
+{
+	return db_exec(ledger_db(ledger),
+		"DELETE FROM builds WHERE app = $1 AND service = $2 AND key = $3",
+		db_values(row_text(build->app), row_text(build->service), row_text(build->key)),
+		NULL, err);
 }
 
 bool ledger_push_save(struct ledger *ledger, const char *repository, const char *digest,

@@ -162,13 +162,29 @@ struct ledger_build {
 	char *app, *service, *key; /* owned, all texts */
 	char *image;               /* digest, "" without image */
 	char *layout;              /* "FOLDER:TAG" where the image is, "" */
-	int64_t run;
+	int64_t run;               /* the one that made it, or used it last */
 };
 void ledger_build_free(struct ledger_build *build);
+struct ledger_builds {
+	struct ledger_build *items; /* owned */
+	size_t count;
+};
+void ledger_builds_free(struct ledger_builds *builds);
 bool ledger_build_save(struct ledger *ledger, const struct ledger_build *build, struct error *err)
 	must_use;
 bool ledger_build_get(struct ledger *ledger, const char *app, const char *service, const char *key,
 	struct ledger_build *out_build, bool *out_found, struct error *err) must_use;
+
+/* Notes that a run uses it. */
+bool ledger_build_use(struct ledger *ledger, const char *app, const char *service, const char *key,
+	int64_t run, struct error *err) must_use;
+/* The service's images in layouts, those used last first, without the first `kept` and without those
+ * that an environment has or that a run which did not end works with. */
+bool ledger_builds_unused(struct ledger *ledger, const char *app, const char *service, size_t kept,
+	struct ledger_builds *out_builds, struct error *err) must_use;
+/* The image is gone: whoever needs it builds it again. */
+bool ledger_build_forget(struct ledger *ledger, const struct ledger_build *build, struct error *err)
+	must_use;
 
 /* Images that a registry has: place and repository, as "127.0.0.1:4566#KEY/booking/rooms". */
 bool ledger_push_save(struct ledger *ledger, const char *repository, const char *digest,

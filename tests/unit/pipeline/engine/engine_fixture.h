@@ -16,9 +16,9 @@
 /*
  * A repository with two services and a program in place of dogshore's stages: it notes its command
  * line in calls, fails when a file "fail-SERVICE-STEP" lies beside it, waits while there is
- * "wait-SERVICE", gives an image the digest in the file "digest-SERVICE". What it does to the outside
- * world are folders in effects, one for a service's push, one for each token of a deployment: making
- * one is a single act, however and whenever the program is killed.
+ * "wait-SERVICE", makes an image that the file "digest-SERVICE" tells from others. What it does to
+ * the outside world are folders in effects, one for a service's push, one for each token of a
+ * deployment: making one is a single act, however and whenever the program is killed.
  */
 static const char program[] =
 	"#!/bin/bash\n"
@@ -52,10 +52,23 @@ static const char program[] =
 	"	done\n"
 	"	echo '{}';;\n"
 	"image)\n"
-	"	while [ $# -gt 0 ]; do [ \"$1\" != --output ] || out=${2%:*}; shift; done\n"
-	"	mkdir -p \"$out\"; echo '{}' >\"$out/index.json\"\n"
-	"	d=$(cat \"$here/digest-$service\" 2>/dev/null || echo 0)\n"
-	"	printf '{\"digest\":\"sha256:%064d\"}\\n' \"$d\";;\n"
+	"	while [ $# -gt 0 ]; do [ \"$1\" != --output ] || out=${2%:*} tag=${2##*:}; shift; "
+	"done\n"
+	"	manifest=\"{\\\"n\\\":$(cat \"$here/digest-$service\" 2>/dev/null || echo 0)}\"\n"
+	"	hex=$(printf %s \"$manifest\" | sha256sum)\n"
+	"	hex=${hex%% *}\n"
+	"	mkdir -p \"$out/blobs/sha256\"\n"
+	"	echo '{\"imageLayoutVersion\":\"1.0.0\"}' >\"$out/oci-layout\"\n"
+	"	printf %s \"$manifest\" >\"$out/blobs/sha256/$hex\"\n"
+	"	others=$(grep -o '{\"digest[^}]*}}' \"$out/index.json\" 2>/dev/null | grep -v "
+	"\"\\\"$tag\\\"\" |\n"
+	"		sed 's/$/,/')\n"
+	"	printf "
+	"'{\"schemaVersion\":2,\"manifests\":[%s{\"digest\":\"sha256:%s\",\"size\":%d,"
+	"\"annotations\":{\"org.opencontainers.image.ref.name\":\"%s\"}}]}' "
+	"\"$others\" \"$hex\" ${#manifest} \"$tag\" >\"$out/.index\"\n"
+	"	mv \"$out/.index\" \"$out/index.json\"\n"
+	"	printf '{\"digest\":\"sha256:%s\"}\\n' \"$hex\";;\n"
 	"push) mkdir -p \"$here/effects/push-$service-once\"\n"
 	"	echo '{}';;\n"
 	"deploy)\n"
