@@ -563,6 +563,14 @@ void blob_writer_settle(struct blob_writer *writer,
 	pthread_mutex_unlock(&writers->lock);
 }
 
+bool blob_writer_keep_now(struct blob_writer *writer, struct str bytes, struct error *err)
+{
+	if (writer->failed)
+		return error_raise(err, ERROR_SYSTEM, "an earlier write of this upload failed");
+	writer->failed = !keep(writer, bytes.data, bytes.size, err);
+	return !writer->failed;
+}
+
 void blob_writer_rehash(struct blob_writer *writer, enum digest_kind kind)
 {
 	off_t size = lseek(writer->fd, 0, SEEK_END);

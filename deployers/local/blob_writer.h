@@ -43,6 +43,9 @@ void blob_writer_when_ready(struct blob_writer *writer, void (*ready)(void *cont
 void blob_writer_settle(struct blob_writer *writer,
 	void (*done)(void *context, const struct error *err), void *context);
 
+/* Writes and hashes here and now, while settled, for callers that cannot wait. */
+bool blob_writer_keep_now(struct blob_writer *writer, struct str bytes, struct error *err) must_use;
+
 /* The digest under another kind than the one it began with: all is read and hashed again; settle
  * next. Only while settled. */
 void blob_writer_rehash(struct blob_writer *writer, enum digest_kind kind);

@@ -1,7 +1,6 @@
 #include "deployers/local/content.h"
 
 #include "base/file.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "deployers/local/content_internal.h"
@@ -10,7 +9,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { COLLECT_MS = 3600 * 1000, TOUCH_MS = 3600 * 1000 };
+enum { TOUCH_MS = 3600 * 1000 };
 
 char *content_key(const char *repository, const char *name)
 {
@@ -29,19 +28,6 @@ char *content_path(const struct content *content, const char *name)
 	return memory_format("%s/%.6s/%s", content->blobs, name, name + 7);
 }
 
-static void collect_again(void *context)
-{
-	struct content *content = context;
-	struct error err = {0};
-
-	if (!content_collect(content, &err)) {
-		error_while(&err, "removing blobs that no image needs");
-		error_print(stderr, &err, false);
-		error_free(&err);
-	}
-	watch_set_delay(content->collector, COLLECT_MS);
-}
-
 bool content_open(struct cloud *cloud, struct content **out_content, struct error *err)
 {
 	scoped(content_close) struct content *content = memory_new(sizeof(*content));
@@ -55,9 +41,6 @@ bool content_open(struct cloud *cloud, struct content **out_content, struct erro
 	if (!folder_make(sha256, 0755, err) || !folder_make(sha512, 0755, err) ||
 		!folder_make(content->uploads, 0755, err) || !content_collect(content, err))
 		return error_while(err, "opening the images of the local cloud");
-	if (cloud->loop)
-		content->collector =
-			loop_add_timer(cloud->loop, COLLECT_MS, collect_again, content);
 	*out_content = content;
 	content = NULL;
 	return true;
@@ -69,8 +52,6 @@ void content_close(struct content **address)
 
 	if (!content)
 		return;
-	if (content->collector)
-		loop_remove(content->cloud->loop, &content->collector);
 	free(content->blobs);
 	free(content->uploads);
 	free(content);

@@ -9,10 +9,9 @@
 #include "deployers/local/content.h"
 
 struct content {
-	struct cloud *cloud;     /* borrowed */
-	char *blobs;             /* owned: <state>/content/blobs */
-	char *uploads;           /* owned: where blobs are written before they have a name */
-	struct watch *collector; /* owned: the hourly one */
+	struct cloud *cloud; /* borrowed */
+	char *blobs;         /* owned: <state>/content/blobs */
+	char *uploads;       /* owned: where blobs are written before they have a name */
 };
 
 /* "<repository>@sha256:…"; owned */

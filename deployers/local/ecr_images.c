@@ -1,6 +1,7 @@
 #include "deployers/local/content.h"
 #include "deployers/local/ecr_internal.h"
 #include "deployers/local/input.h"
+#include "deployers/local/scan.h"
 #include "deployers/local/store.h"
 
 #include "base/memory.h"
@@ -34,8 +35,7 @@ struct collector {
 	struct json *all;
 };
 
-/* The image that {"imageDigest", "imageTag"} means; NULL with the reason it is none. */
-static const struct json *find_image(struct cloud *cloud, const char *repository,
+const struct json *ecr_find_image(struct cloud *cloud, const char *repository,
 	const struct json *id, const char **out_code, const char **out_reason)
 {
 	const char *digest = json_get_text(id, "imageDigest", NULL),
@@ -55,6 +55,21 @@ static const struct json *find_image(struct cloud *cloud, const char *repository
 		*out_reason = "Image tag does not refer to the digest";
 		image = NULL;
 	}
+	return image;
+}
+
+const struct json *ecr_image_of(struct cloud *cloud, const char *repository, const struct json *id,
+	struct refusal *refusal)
+{
+	const char *code, *reason;
+	const struct json *image = ecr_find_image(cloud, repository, id, &code, &reason);
+
+	if (!image)
+		refuse(refusal, 400, "ImageNotFoundException",
+			"The image with imageId {imageDigest:'%s', imageTag:'%s'} does not exist "
+			"within the repository with name '%s' in the registry with id '%s'",
+			json_get_text(id, "imageDigest", "null"),
+			json_get_text(id, "imageTag", "null"), repository, cloud->account);
 	return image;
 }
 
@@ -105,7 +120,7 @@ bool ecr_answer_batch_get_image(struct cloud *cloud, const struct json *input,
 	for (size_t i = 0; i < json_count(ids); i++) {
 		const char *code = "", *reason = "";
 		const struct json *id = json_at(ids, i);
-		const struct json *image = find_image(cloud, repository, id, &code, &reason);
+		const struct json *image = ecr_find_image(cloud, repository, id, &code, &reason);
 		struct json *shown;
 
 		if (!image) {
@@ -182,19 +197,11 @@ bool ecr_answer_describe_images(struct cloud *cloud, const struct json *input,
 		!input_int(input, "maxResults", 1, PAGE_MAX, PAGE, ECR_INVALID, &limit, refusal))
 		return false;
 	for (size_t i = 0; i < json_count(ids); i++) {
-		const char *code, *reason;
 		const struct json *image =
-			find_image(cloud, repository, json_at(ids, i), &code, &reason);
+			ecr_image_of(cloud, repository, json_at(ids, i), refusal);
 
 		if (!image)
-			return refuse(refusal, 400, "ImageNotFoundException",
-				"The image with imageId {imageDigest:'%s', imageTag:'%s'} does not "
-				"exist within the repository with name '%s' in the registry with "
-				"id "
-				"'%s'",
-				json_get_text(json_at(ids, i), "imageDigest", "null"),
-				json_get_text(json_at(ids, i), "imageTag", "null"), repository,
-				cloud->account);
+			return false;
 		add_detail(&collector, NULL, image);
 	}
 	if (!json_count(ids))
@@ -284,6 +291,7 @@ bool ecr_answer_put_image(struct cloud *cloud, const struct json *input, struct 
 			strstr(manifest, "\"manifests\"") ? "ReferencedImagesNotFoundException"
 							  : "LayersNotFoundException",
 			"ImageTagAlreadyExistsException");
+	scan_pushed(cloud, repository, text);
 	struct json *shown = shown_image(cloud, repository, tag,
 		content_image(cloud->content, repository, text), &err);
 
@@ -306,7 +314,7 @@ bool ecr_answer_batch_delete_image(struct cloud *cloud, const struct json *input
 	for (size_t i = 0; i < json_count(ids); i++) {
 		const char *code = "", *reason = "";
 		const struct json *id = json_at(ids, i);
-		const struct json *image = find_image(cloud, repository, id, &code, &reason);
+		const struct json *image = ecr_find_image(cloud, repository, id, &code, &reason);
 		const char *tag = json_get_text(id, "imageTag", NULL);
 		scoped(text_free) char *digest =
 			memory_copy_text(json_get_text(image, "imageDigest", NULL));

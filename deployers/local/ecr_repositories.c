@@ -23,9 +23,7 @@ bool ecr_answer_create_repository(struct cloud *cloud, const struct json *input,
 	struct json **out_output, struct refusal *refusal)
 {
 	const char *name = input_text(input, "repositoryName", ECR_INVALID, refusal);
-	const char *mutability = json_get_text(input, "imageTagMutability", "MUTABLE");
 	const struct json *scanning = json_get(input, "imageScanningConfiguration");
-	struct error err = {0};
 
 	if (!name)
 		return false;
@@ -35,10 +33,6 @@ bool ecr_answer_create_repository(struct cloud *cloud, const struct json *input,
 			"satisfy regular expression "
 			"'[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(\\/"
 			"[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*''");
-	if (!text_equal(mutability, "MUTABLE") && !text_equal(mutability, "IMMUTABLE"))
-		return refuse(refusal, 400, ECR_INVALID,
-			"Invalid parameter at 'imageTagMutability': the local cloud knows MUTABLE "
-			"and IMMUTABLE");
 	if (content_repository(cloud->content, name))
 		return refuse(refusal, 400, "RepositoryAlreadyExistsException",
 			"The repository with name '%s' already exists in the registry with id '%s'",
@@ -47,16 +41,16 @@ bool ecr_answer_create_repository(struct cloud *cloud, const struct json *input,
 	scoped(json_free) struct json *repository = json_object_of("repositoryArn",
 		json_text_new(arn), "registryId", json_text_new(cloud->account), "repositoryName",
 		json_text_new(name), "createdAt",
-		json_real_new((double)clock_now(cloud->clock) / 1000), "imageTagMutability",
-		json_text_new(mutability), "imageScanningConfiguration",
+		json_real_new((double)clock_now(cloud->clock) / 1000), "imageScanningConfiguration",
 		scanning ? json_copy(scanning)
 			 : json_object_of("scanOnPush", json_bool_new(false), NULL),
 		"encryptionConfiguration",
 		json_object_of("encryptionType", json_text_new("AES256"), NULL), "_tags",
 		json_copy(json_get(input, "tags")), NULL);
 
-	if (!store_put(cloud->store, "ecr.repository", name, json_keep(repository), &err))
-		return refuse_error(refusal, &err);
+	if (!ecr_set_mutability(input, "MUTABLE", repository, refusal) ||
+		!ecr_put_repository(cloud, name, json_keep(repository), refusal))
+		return false;
 	*out_output = json_object_of("repository", shown_repository(cloud, repository), NULL);
 	return true;
 }

@@ -1,10 +1,13 @@
 #include "base/json_writer.h"
 #include "base/memory.h"
 #include "deployers/local/auth.h"
+#include "deployers/local/ecr_lifecycle.h"
 #include "deployers/local/registry_internal.h"
 #include "deployers/local/uploads.h"
 
 #include <stdlib.h>
+
+enum { COLLECT_MS = 3600 * 1000 };
 
 void registry_fail(struct http_exchange *exchange, int status, const char *code, const char *format,
 	...)
@@ -87,12 +90,26 @@ bool registry_is_digest(struct registry_call *call)
 	return false;
 }
 
+static void collect(void *context)
+{
+	struct registry_api *api = context;
+	struct error err = {0};
+
+	if (!ecr_lifecycle_apply(api->cloud, &err) || !content_collect(api->cloud->content, &err)) {
+		error_while(&err, "removing images and blobs that are not needed");
+		error_print(stderr, &err, false);
+		error_free(&err);
+	}
+	watch_set_delay(api->collector, COLLECT_MS);
+}
+
 struct registry_api *registry_api_new(struct cloud *cloud)
 {
 	struct registry_api *api = memory_new(sizeof(*api));
 
 	api->cloud = cloud;
 	cloud->uploads = uploads_new(cloud);
+	api->collector = loop_add_timer(cloud->loop, 0, collect, api);
 	return api;
 }
 
@@ -102,6 +119,7 @@ void registry_api_free(struct registry_api **address)
 
 	if (!api)
 		return;
+	loop_remove(api->cloud->loop, &api->collector);
 	uploads_free(&api->cloud->uploads);
 	free(api);
 	*address = NULL;

@@ -10,7 +10,8 @@
 #include "deployers/local/registry_api.h"
 
 struct registry_api {
-	struct cloud *cloud; /* borrowed */
+	struct cloud *cloud;     /* borrowed */
+	struct watch *collector; /* owned: every hour, what expires and what nothing needs goes */
 };
 
 /* One request, taken apart. */

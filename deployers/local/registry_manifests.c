@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "deployers/local/registry_internal.h"
+#include "deployers/local/scan.h"
 
 void registry_manifest_begin(struct registry_call *call)
 {
@@ -71,12 +72,14 @@ static void put_manifest(struct registry_call *call)
 			MANIFEST_LIMIT);
 		return;
 	}
-	if (content_put_manifest(call->api->cloud->content, &put, name, &err))
+	if (content_put_manifest(call->api->cloud->content, &put, name, &err)) {
+		scan_pushed(call->api->cloud, call->repository, name);
 		answer_put(call, name);
-	else if (missing.count)
+	} else if (missing.count) {
 		registry_answer_missing(call->exchange, &missing, call->repository);
-	else
+	} else {
 		registry_fail_error(call->exchange, &err);
+	}
 	error_free(&err);
 }
 

@@ -230,6 +230,15 @@ void upload_settle(struct upload *upload, void (*done)(void *context, const stru
 	blob_writer_settle(upload->writer, done, context);
 }
 
+bool upload_keep_now(struct upload *upload, struct str bytes, struct error *err)
+{
+	upload->used_ms = clock_elapsed(upload->uploads->cloud->clock);
+	if (!blob_writer_keep_now(upload->writer, bytes, err))
+		return false;
+	upload->size_bytes += (int64_t)bytes.size;
+	return true;
+}
+
 void upload_expect(struct upload *upload, enum digest_kind kind)
 {
 	if (blob_writer_kind(upload->writer) != kind)

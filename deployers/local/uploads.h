@@ -48,6 +48,8 @@ void upload_when_ready(struct upload *upload, void (*ready)(void *context), void
  * (err is borrowed), then the upload can only be dropped. May be called before this returns. */
 void upload_settle(struct upload *upload, void (*done)(void *context, const struct error *err),
 	void *context);
+/* Writes and hashes here and now, for callers that cannot wait; while settled. */
+bool upload_keep_now(struct upload *upload, struct str bytes, struct error *err) must_use;
 /* To be called while nothing was taken yet or while settled: which digest will be expected. The
  * upload must settle again afterwards. */
 void upload_expect(struct upload *upload, enum digest_kind kind);

@@ -205,6 +205,43 @@ def every_ecr_operation():
         imageManifestMediaType=manifest["imageManifestMediaType"], imageTag="again")
     layers = [layer["digest"] for layer in json.loads(manifest["imageManifest"])["layers"]]
     ask("ecr", "BatchCheckLayerAvailability", repositoryName="shop/svc", layerDigests=layers + ["sha256:" + "0" * 64])
+    svc = {"repositoryName": "shop/svc"}
+    url = ask("ecr", "GetDownloadUrlForLayer", **svc, layerDigest=layers[0])
+    check("a link to the layer", url["layerDigest"], layers[0])
+    ask("ecr", "GetDownloadUrlForLayer", refused=True, **svc, layerDigest="sha256:" + "0" * 64)
+    upload = {**svc, "uploadId": ask("ecr", "InitiateLayerUpload", **svc)["uploadId"]}
+    ask("ecr", "UploadLayerPart", **upload, partFirstByte=0, partLastByte=1, layerPartBlob="aGk=")
+    ask("ecr", "UploadLayerPart", refused=True, **upload, partFirstByte=0, partLastByte=1, layerPartBlob="aGk=")
+    ask("ecr", "CompleteLayerUpload", **upload, layerDigests=["sha256:" + hashlib.sha256(b"hi").hexdigest()])
+    ask("ecr", "CompleteLayerUpload", refused=True, **upload, layerDigests=["sha256:" + hashlib.sha256(b"hi").hexdigest()])
+    policy = json.dumps({"rules": [{"rulePriority": 1, "description": "all but the newest", "selection": {
+        "tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1}, "action": {"type": "expire"}}]})
+    ask("ecr", "GetLifecyclePolicy", refused=True, **svc)
+    ask("ecr", "PutLifecyclePolicy", **svc, lifecyclePolicyText=policy)
+    ask("ecr", "PutLifecyclePolicy", refused=True, **svc, lifecyclePolicyText=policy.replace("any", "all"))
+    ask("ecr", "StartLifecyclePolicyPreview", **svc)
+    ask("ecr", "GetLifecyclePolicyPreview", **svc)
+    ask("ecr", "GetLifecyclePolicy", **svc)
+    ask("ecr", "DeleteLifecyclePolicy", **svc)
+    ask("ecr", "DescribeImageScanFindings", refused=True, **svc, imageId=digest[0])
+    (stage.state / "local/scan-findings.json").write_text(json.dumps({"shop/svc": [
+        {"name": "CVE-2026-1", "severity": "LOW", "description": "d", "uri": "https://example.com", "attributes": [{"key": "k", "value": "v"}]}]}))
+    ask("ecr", "StartImageScan", **svc, imageId=digest[0])
+    ask("ecr", "DescribeImageScanFindings", **svc, imageId=digest[0])
+    ask("ecr", "DescribeImages", **svc, imageIds=digest)
+    ask("ecr", "PutImageScanningConfiguration", **svc, imageScanningConfiguration={"scanOnPush": True})
+    ask("ecr", "PutImageTagMutability", **svc, imageTagMutability="IMMUTABLE_WITH_EXCLUSION",
+        imageTagMutabilityExclusionFilters=[{"filterType": "WILDCARD", "filter": "dev-*"}])
+    ask("ecr", "PutImageTagMutability", refused=True, **svc, imageTagMutability="IMMUTABLE_WITH_EXCLUSION")
+    ask("ecr", "DescribeRepositories")
+    ask("ecr", "PutImageTagMutability", **svc, imageTagMutability="MUTABLE")
+    subject = json.loads(manifest["imageManifest"]) | {"artifactType": "application/x", "annotations": {"a": "b"}, "subject": {
+        "mediaType": manifest["imageManifestMediaType"], "size": len(manifest["imageManifest"]), **{"digest": digest[0]["imageDigest"]}}}
+    ask("ecr", "PutImage", **svc, imageManifest=json.dumps(subject), imageManifestMediaType=manifest["imageManifestMediaType"])
+    referrers = ask("ecr", "ListImageReferrers", **svc, subjectId=digest[0], filter={"artifactTypes": ["application/x"]})["referrers"]
+    check("the referrer is listed", [r["artifactType"] for r in referrers], ["application/x"])
+    check("and none of another type", ask("ecr", "ListImageReferrers", **svc, subjectId=digest[0], filter={
+        "artifactTypes": ["application/y"]})["referrers"], [])
     ask("ecr", "BatchDeleteImage", repositoryName="shop/svc", imageIds=[{"imageTag": "again"}, {"imageTag": "none"}])
     ask("ecr", "DeleteRepository", repositoryName="x/y", force=True)
     ask("ecr", "DeleteRepository", refused=True, repositoryName="x/y")
