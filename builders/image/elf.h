@@ -49,6 +49,7 @@ struct elf {
 	unsigned imports;         /* ELF_IMPORTS_… */
 	struct str *dlopen_notes; /* owned array: the JSON of each .note.dlopen, not looked at */
 	size_t dlopen_note_count;
+	struct str build_id;    /* NT_GNU_BUILD_ID, the bytes; empty: the linker wrote none */
 	uint64_t header_offset; /* where the program headers are */
 	unsigned header_count;
 	size_t header_size;
@@ -85,6 +86,9 @@ const char *elf_architecture(const struct elf *elf);
 int elf_machine_of_architecture(const char *architecture);
 /* The OCI architecture this program was compiled for. */
 const char *elf_native_architecture(void);
+
+/* Has the file, which was parsed, a section of this name? */
+bool elf_has_section(const struct elf *elf, struct str bytes, const char *name);
 
 /* A file that is mapped and parsed. */
 struct elf_file {

@@ -6,6 +6,7 @@
 
 enum {
 	NOTE_LIMIT = 256,
+	BUILD_ID_LIMIT = 64,
 	NOTE_DLOPEN = 0x407c0c0a,
 };
 
@@ -38,6 +39,9 @@ void elf_read_notes(struct elf_reader *r, struct elf_segment s)
 			elf->dlopen_notes[elf->dlopen_note_count++] =
 				(struct str){start, strnlen(start, (size_t)size)};
 		}
+		if (type == NT_GNU_BUILD_ID && name_size == 4 && size <= BUILD_ID_LIMIT &&
+			memcmp(r->bytes.data + at + 12, "GNU", 4) == 0)
+			elf->build_id = (struct str){r->bytes.data + content, (size_t)size};
 		at = content + align_up(size, alignment);
 	}
 }

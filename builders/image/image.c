@@ -24,6 +24,7 @@ void image_free(struct image *image)
 	tree_free(&image->tree);
 	package_database_free(&image->packages);
 	package_root_free(&image->root);
+	debug_files_free(&image->debug);
 	strings_free(&image->warnings);
 	*image = (struct image){0};
 }
@@ -72,15 +73,28 @@ static bool check_options(struct builder *b, struct error *err)
 	       layout_reference_parse(options->output, &b->image->layout, &b->image->tag, err);
 }
 
+/* A program or plug-in, with what it needs; without its debug information when that is kept apart. */
+static bool add_elf(struct builder *b, const char *source, const char *path, const char *why,
+	struct error *err)
+{
+	scoped(text_free) char *stripped = NULL;
+
+	if (!closure_add(b->closure, source, path, err))
+		return false;
+	if (b->options->debug_folder &&
+		!debug_files_split(&b->image->debug, source, path, b->options->debug_folder,
+			&b->image->warnings, &stripped, err))
+		return false;
+	return tree_add_file(&b->image->tree, path, stripped ? stripped : source, LAYER_PROGRAM,
+		why, err);
+}
+
 static bool add_program(struct builder *b, struct error *err)
 {
 	const char *source = b->options->binary;
 
 	b->image->program = memory_format("/app/%s", path_base(source));
-	if (!closure_add(b->closure, source, b->image->program, err))
-		return false;
-	return tree_add_file(&b->image->tree, b->image->program, source, LAYER_PROGRAM,
-		"it is the program", err);
+	return add_elf(b, source, b->image->program, "it is the program", err);
 }
 
 /* Is the file at path an ELF file? One that cannot be read is found out about when it is added. */
@@ -120,14 +134,14 @@ static bool add_file(struct builder *b, const char *text, struct error *err)
 
 	if (!parse_file(text, &source, &path, err))
 		return false;
-	bool is_elf = !file_is_folder(source) && file_is_elf(source);
-	if (is_elf ? !closure_add(b->closure, source, path, err)
-		   : file_is_folder(source) && !closure_add_folder(b->closure, source, path, err))
-		return error_while(err, "adding the file \"%s\"", text);
-	if (!tree_add_all(&b->image->tree, path, source,
-		    is_elf ? LAYER_PROGRAM : LAYER_CONFIGURATION, "it was named by --file", err))
-		return error_while(err, "adding the file \"%s\"", text);
-	return true;
+	const char *why = "it was named by --file";
+	bool is_folder = file_is_folder(source);
+	bool ok = !is_folder && file_is_elf(source)
+			  ? add_elf(b, source, path, why, err)
+			  : (!is_folder || closure_add_folder(b->closure, source, path, err)) &&
+				    tree_add_all(&b->image->tree, path, source, LAYER_CONFIGURATION,
+					    why, err);
+	return ok || error_while(err, "adding the file \"%s\"", text);
 }
 
 struct fixed_file {
@@ -327,7 +341,8 @@ static bool write_documents(struct builder *b, const struct layout *layout, stru
 	image->size_bytes += (int64_t)(config.size + manifest.size);
 	entry.digest = image->digest;
 	image->manifest_bytes = entry.size_bytes = (int64_t)manifest.size;
-	return layout_set_tag(layout, image->tag, &entry, image->architecture, err);
+	return layout_set_tag(layout, image->tag, &entry, image->architecture, err) &&
+	       debug_files_attach(&image->debug, layout, &entry, err);
 }
 
 bool image_build(const struct image_options *options, struct image *out_image, struct error *err)
@@ -400,6 +415,24 @@ static void put_files(struct json_writer *w, const struct tree *tree)
 	json_array_end(w);
 }
 
+static void put_debug(struct json_writer *w, const struct debug_files *debug)
+{
+	json_key(w, "debug");
+	json_object_begin(w);
+	put_digest(w, "digest", &debug->digest);
+	json_key(w, "files");
+	json_array_begin(w);
+	for (size_t i = 0; i < debug->count; i++) {
+		json_object_begin(w);
+		json_put_text(w, "path", debug->items[i].path);
+		json_put_text(w, "build_id", debug->items[i].build_id);
+		json_put_int(w, "size", debug->items[i].size_bytes);
+		json_object_end(w);
+	}
+	json_array_end(w);
+	json_object_end(w);
+}
+
 static void put_packages(struct json_writer *w, const struct tree *tree)
 {
 	size_t count;
@@ -441,6 +474,8 @@ void image_write_json(const struct image *image, bool files, struct buf *out)
 		put_layer(&w, &image->layers[i]);
 	json_array_end(&w);
 	put_packages(&w, &image->tree);
+	if (image->debug.count > 0)
+		put_debug(&w, &image->debug);
 	if (digest_is_zero(&image->sbom))
 		json_put_text(&w, "sbom", NULL);
 	else

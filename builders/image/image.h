@@ -15,6 +15,7 @@
 #define BUILDERS_IMAGE_IMAGE_H
 
 #include "builders/image/config.h"
+#include "builders/image/debug_files.h"
 #include "builders/image/loader_check.h"
 #include "builders/image/package_database.h"
 #include "builders/image/package_root.h"
@@ -38,7 +39,9 @@ struct image_options {
 	const struct strings *allowed_secrets; /* "PATH=REASON", see leak_fence.h */
 	const struct strings *packages;        /* Debian packages by name; NULL: none */
 	const char *package_folder; /* where they are kept unpacked; needed with packages */
-	const char *dpkg_folder;    /* for tests; NULL: "/var/lib/dpkg" */
+	const char *
+		debug_folder; /* debug information is split off and kept there; NULL: it stays in */
+	const char *dpkg_folder; /* for tests; NULL: "/var/lib/dpkg" */
 };
 
 struct image {
@@ -53,6 +56,7 @@ struct image {
 	struct layer *layers; /* owned; from the one that changes most rarely upwards */
 	size_t layer_count;
 	struct package_database *packages; /* owned; NULL when nothing is of a package */
+	struct debug_files debug;          /* of its programs; none unless asked for */
 	struct package_root root;          /* packages that were asked for by name */
 	struct tree tree;                  /* what is in it and why */
 	enum loader_check_result loader;   /* what the image's own loader said */

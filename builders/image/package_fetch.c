@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "base/process.h"
+#include "builders/image/kept_folder.h"
 #include "builders/image/package_database.h"
 #include "builders/image/package_status.h"
 
@@ -293,7 +294,6 @@ bool package_fetch(const struct strings *names, const char *work, char **out_id,
 	scoped(text_free) char *partial = path_join(archives, "partial");
 	scoped(strings_free) struct strings files = {0}, debs = {0};
 	scoped(hasher_free) struct hasher *identity = hasher_new();
-	char hex[DIGEST_HEX_SIZE];
 
 	if (!folder_make(partial, 0700, err) || !write_status(names, status, err) ||
 		!run_apt(names, work, err) || !folder_list(archives, &files, err) ||
@@ -306,7 +306,6 @@ bool package_fetch(const struct strings *names, const char *work, char **out_id,
 	if (!unpack_all(work, &debs, identity, err))
 		return false;
 	struct digest digest = hasher_finish(identity);
-	digest_to_hex(&digest, hex);
-	*out_id = memory_format("root-%.32s", hex);
+	*out_id = kept_folder_id("root", &digest);
 	return true;
 }

@@ -2,13 +2,11 @@
 
 #include "base/digest.h"
 #include "base/file.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "builders/image/kept_folder.h"
 #include "builders/image/package_fetch.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -71,14 +69,13 @@ static void hash_time(struct hasher *hasher, const char *path)
 }
 
 /* What apt's answer depends on: the names, its lists and sources, and what is installed. */
-static char *key_of(const struct strings *names)
+static struct digest key_of(const struct strings *names)
 {
 	static const char *const inputs[] = {"/var/lib/apt/lists", "/etc/apt/sources.list",
 		"/etc/apt/sources.list.d", "/etc/apt/preferences", "/etc/apt/preferences.d",
 		"/etc/apt/apt.conf.d", "/var/lib/dpkg/status"};
 	struct hasher *hasher = hasher_new();
 	struct strings sorted = {0};
-	char hex[DIGEST_HEX_SIZE];
 
 	hasher_add(hasher, "packages 1", 10);
 	for (size_t i = 0; i < names->count; i++)
@@ -91,110 +88,21 @@ static char *key_of(const struct strings *names)
 	struct digest key = hasher_finish(hasher);
 	hasher_free(&hasher);
 	strings_free(&sorted);
-	digest_to_hex(&key, hex);
-	return memory_copy_text(hex);
-}
-
-/* The root that a key led to before, when it is still there. */
-static bool find_kept(const char *folder, const char *key, char **out_path)
-{
-	scoped(text_free) char *note = memory_format("%s/%s", folder, key);
-	scoped(buf_free) struct buf name = {0};
-	struct error err = {0};
-
-	if (!file_read(note, 256, &name, &err)) {
-		error_ignore(&err, "it was never resolved");
-		return false;
-	}
-	struct str id = str_trim(buf_str(&name));
-	if (!str_starts_with(id, "root-") || memchr(id.data, '/', id.size))
-		return false;
-	char *path = memory_format("%s/%.*s", folder, str_args(id));
-	if (!file_is_folder(path)) {
-		free(path);
-		return false;
-	}
-	utimensat(AT_FDCWD, path, NULL, 0); /* used now */
-	*out_path = path;
-	return true;
-}
-
-struct aged {
-	char *path;
-	int64_t used_s;
-};
-
-static int by_age(const void *a, const void *b)
-{
-	const struct aged *x = a, *y = b;
-
-	return (x->used_s < y->used_s) - (x->used_s > y->used_s);
-}
-
-/* Removes the roots that were unused for longest. Notes that lead nowhere are harmless and small. */
-static void prune(const char *folder)
-{
-	struct strings names = {0};
-	struct error err = {0};
-	struct aged *roots;
-	size_t count = 0;
-
-	if (!folder_list(folder, &names, &err)) {
-		error_ignore(&err, "nothing to remove");
-		return;
-	}
-	roots = memory_new_array(names.count, sizeof(*roots));
-	for (size_t i = 0; i < names.count; i++) {
-		struct stat status = {0};
-		char *path = path_join(folder, names.items[i]);
-		if (text_starts_with(names.items[i], "root-") && stat(path, &status) == 0)
-			roots[count++] = (struct aged){path, status.st_mtime};
-		else
-			free(path);
-	}
-	if (count > 0)
-		qsort(roots, count, sizeof(*roots), by_age);
-	for (size_t i = 0; i < count; i++) {
-		if (i >= ROOT_LIMIT && !folder_remove(roots[i].path, &err))
-			error_ignore(&err, "tried again next time");
-		free(roots[i].path);
-	}
-	free(roots);
-	strings_free(&names);
-}
-
-/* Gives the work folder's root its lasting name. Another process may have been faster: what it made
- * has the same packages. */
-static bool keep(const char *work, const char *folder, const char *key, const char *id,
-	char **out_path, struct error *err)
-{
-	scoped(text_free) char *made = path_join(work, "root");
-	scoped(text_free) char *note = memory_format("%s/%s", folder, key);
-	scoped(text_free) char *content = memory_format("%s\n", id);
-	scoped(text_free) char *path = path_join(folder, id);
-
-	if (rename(made, path) < 0 && errno != EEXIST && errno != ENOTEMPTY)
-		return error_raise_errno(err, "rename \"%s\"", made);
-	utimensat(AT_FDCWD, path, NULL, 0);
-	if (!file_write(note, str_of(content), 0600, false, err))
-		return false;
-	prune(folder);
-	*out_path = path;
-	path = NULL;
-	return true;
+	return key;
 }
 
 /* Fetches and unpacks in a work folder beside the roots, which is removed in any case. */
-static bool make(const struct strings *names, const char *folder, const char *key, char **out_path,
-	struct error *err)
+static bool make(const struct strings *names, const char *folder, const struct digest *key,
+	char **out_path, struct error *err)
 {
 	scoped(text_free) char *work = NULL, *id = NULL;
 	struct error ignored = {0};
 
 	if (!folder_make(folder, 0700, err) || !folder_make_temporary(folder, "new-", &work, err))
 		return false;
-	bool ok =
-		package_fetch(names, work, &id, err) && keep(work, folder, key, id, out_path, err);
+	scoped(text_free) char *made = path_join(work, "root");
+	bool ok = package_fetch(names, work, &id, err) &&
+		  kept_folder_keep(made, folder, key, id, ROOT_LIMIT, out_path, err);
 	if (!folder_remove(work, &ignored))
 		error_ignore(&ignored, "a work folder stays behind");
 	return ok;
@@ -207,8 +115,9 @@ bool package_root_prepare(const struct strings *names, const char *folder,
 
 	if (!check_names(names, err))
 		return false;
-	scoped(text_free) char *key = key_of(names);
-	if (!find_kept(folder, key, &root.path) && !make(names, folder, key, &root.path, err))
+	struct digest key = key_of(names);
+	if (!kept_folder_find(folder, &key, "root-", &root.path) &&
+		!make(names, folder, &key, &root.path, err))
 		return error_while(err, "getting the packages of --package");
 	char *real = realpath(root.path, NULL);
 	if (!real)

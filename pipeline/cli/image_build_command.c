@@ -14,7 +14,7 @@ static struct {
 	const char *dockerfile, *context, *target, *secrets_file, *linker_map, *provenance, *key;
 	struct strings packages, files, args, env, labels, with, hwcaps, allowed, build_args;
 	int64_t port;
-	bool explain, no_cache, sbom, squash;
+	bool explain, no_cache, sbom, squash, debug;
 } given;
 
 static const struct option_row rows[] = {
@@ -59,6 +59,8 @@ static const struct option_row rows[] = {
 		NULL},
 	{"linker-map", OPTION_TEXT, &given.linker_map, "FILE",
 		"the linker's map (-Wl,-Map=FILE): names static libraries for --sbom", NULL},
+	{"debug", OPTION_SWITCH, &given.debug, NULL,
+		"keep the debug information beside the image instead of in it", NULL},
 	{"provenance", OPTION_TEXT, &given.provenance, "FILE",
 		"facts of the build (JSON): attach SLSA provenance", NULL},
 	{"key", OPTION_TEXT, &given.key, "KEY",
@@ -127,6 +129,7 @@ static bool check_kind(struct error *err)
 		{"allow", given.allow, false},
 		{"explain", given.explain, false},
 		{"sbom", given.sbom, false},
+		{"debug", given.debug, false},
 		{"linker-map", given.linker_map, false},
 		{"context", given.context, true},
 		{"target", given.target, true},
@@ -219,6 +222,7 @@ static bool run(struct command_context *context, struct error *err)
 	scoped(image_free) struct image image = {0};
 	scoped(text_free) char *cache = path_join(context->state, "layers");
 	scoped(text_free) char *packages = path_join(context->state, "packages");
+	scoped(text_free) char *debug = path_join(context->state, "debug");
 	scoped(strings_free) struct strings secrets = {0};
 	struct image_options build;
 
@@ -228,6 +232,7 @@ static bool run(struct command_context *context, struct error *err)
 		return false;
 	build.secrets = &secrets;
 	build.package_folder = packages;
+	build.debug_folder = given.debug ? debug : NULL;
 	build.cache_folder = given.no_cache ? NULL : cache;
 	if (!build_image(&build, &image, err) || (given.sbom && !add_sbom(&image, &build, err)) ||
 		!add_evidence(&image, &build, err))

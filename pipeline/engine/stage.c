@@ -152,6 +152,8 @@ static bool image_command(struct run *run, struct run_service *service, struct s
 	add_pairs(argv, "--allow-secret", &image->allow_secrets);
 	for (size_t i = 0; i < image->packages.count; i++)
 		add_flag(argv, "--package", image->packages.items[i]);
+	if (image->debug)
+		strings_add(argv, "--debug");
 	if (image->sbom)
 		strings_add(argv, "--sbom");
 	if (image->linker_map) {

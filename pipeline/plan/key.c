@@ -126,6 +126,8 @@ static void add_image(struct key *key, const struct project_image *image)
 	json_put_text(&w, "compression", image->compression);
 	if (image->packages.count > 0)
 		write_texts(&w, "packages", &image->packages);
+	if (image->debug)
+		json_put_bool(&w, "debug", true);
 	if (image->sbom)
 		json_put_bool(&w, "sbom", true);
 	if (image->linker_map)

@@ -45,6 +45,7 @@ struct project_image {
 	const char *user;        /* numeric "UID" or "UID:GID"; NULL: the image builder's default */
 	const char *compression; /* "zstd", "gzip", "none"; NULL: the default */
 	bool sbom;               /* with a bill of materials */
+	bool debug;              /* debug information beside the image, not in it */
 	const char *linker_map;  /* relative to the artifacts; NULL: none */
 };
 

@@ -26,6 +26,8 @@ static const struct shape_row image_rows[] = {
 	{"user", SHAPE_TEXT, AT(project_image, user), "numeric user the program runs as"},
 	{"compression", SHAPE_CHOICE, AT(project_image, compression), "of the layers",
 		.choices = "zstd|gzip|none"},
+	{"debug", SHAPE_BOOL, AT(project_image, debug),
+		"keep the debug information beside the image instead of in it"},
 	{"sbom", SHAPE_BOOL, AT(project_image, sbom), "add a bill of materials"},
 	{"linker_map", SHAPE_PATH, AT(project_image, linker_map),
 		"the linker's map of the binary, relative to the artifacts; for sbom"},

@@ -54,6 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (elf_parse(bytes, "input", &elf, &err)) {
 		check_inside(bytes, elf.interpreter);
 		check_inside(bytes, elf.soname);
+		check_inside(bytes, elf.build_id);
+		(void)elf_has_section(&elf, bytes, ".debug_info");
 		check_inside(bytes, elf.rpath);
 		check_inside(bytes, elf.runpath);
 		for (size_t i = 0; i < elf.needed_count; i++)
