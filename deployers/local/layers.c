@@ -23,10 +23,10 @@ struct waiter {
 	struct waiter *following;
 };
 
-/* One image being unpacked by a child of ours. */
+/* One image being unpacked by a child of ours; or, without an image, what was pruned being cleared. */
 struct job {
 	struct layers *layers;
-	struct digest image;
+	struct digest image; /* zero: none */
 	pid_t child;
 	int report_fd; /* what went wrong; closed by the child's end */
 	struct buf report;
@@ -218,6 +218,25 @@ static void job_run(struct layers *layers, const struct task_image *image, int r
 	_exit(0);
 }
 
+static const char pruned_name[] = ".pruned-";
+
+/* The child that clears; what it leaves the next start removes. */
+static void clear_pruned(struct layers *layers)
+{
+	struct strings names = {0};
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (folder_list(layers->folder, &names, NULL))
+		for (size_t i = 0; i < names.count; i++) {
+			char *path = path_join(layers->folder, names.items[i]);
+
+			if (text_starts_with(names.items[i], pruned_name) &&
+				!folder_remove(path, NULL))
+				_exit(1);
+		}
+	_exit(0);
+}
+
 static void job_done(struct job *job)
 {
 	struct layers *layers = job->layers;
@@ -264,8 +283,10 @@ static bool job_start(struct layers *layers, const struct task_image *image, str
 		return error_raise_errno(err, "make a pipe");
 	pid_t child = fork();
 
-	if (child == 0)
+	if (child == 0 && image)
 		job_run(layers, image, pipes[1]);
+	else if (child == 0)
+		clear_pruned(layers);
 	close(pipes[1]);
 	if (child < 0) {
 		close(pipes[0]);
@@ -274,7 +295,8 @@ static bool job_start(struct layers *layers, const struct task_image *image, str
 	struct job *job = memory_new(sizeof(*job));
 
 	job->layers = layers;
-	job->image = image->digest;
+	if (image)
+		job->image = image->digest;
 	job->child = child;
 	job->report_fd = pipes[0];
 	job->watch = loop_add_fd(layers->cloud->loop, pipes[0], LOOP_READ, read_report, job);
@@ -292,12 +314,27 @@ static bool all_there(const struct layers *layers, const struct task_image *imag
 	return true;
 }
 
+/* For layers_prune(). Not the time of change, which a container could see. */
+static void note_use(const struct layers *layers, const struct task_image *image)
+{
+	const struct timespec times[] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
+
+	for (size_t i = 0; i < image->layer_count; i++) {
+		scoped(text_free) char *path = layer_path(layers, &image->layers[i].diff_id);
+
+		/* One that is not there yet gets the time of its making. */
+		if (utimensat(AT_FDCWD, path, times, 0) < 0)
+			continue;
+	}
+}
+
 bool layers_prepare(struct layers *layers, const struct task_image *image,
 	void (*done)(void *context, const struct error *err), void *context, bool *out_ready,
 	struct error *err)
 {
 	struct job *job = layers->jobs;
 
+	note_use(layers, image);
 	*out_ready = all_there(layers, image);
 	if (*out_ready)
 		return true;
@@ -320,4 +357,79 @@ void layers_cancel(struct layers *layers, const void *context)
 		for (struct waiter *waiter = job->waiters; waiter; waiter = waiter->following)
 			if (waiter->context == context)
 				waiter->context = NULL;
+}
+
+struct unpacked {
+	char *name; /* borrowed */
+	struct timespec used;
+};
+
+static int by_use(const void *a, const void *b)
+{
+	const struct unpacked *one = a, *other = b;
+
+	if (one->used.tv_sec != other->used.tv_sec)
+		return one->used.tv_sec < other->used.tv_sec ? -1 : 1;
+	if (one->used.tv_nsec != other->used.tv_nsec)
+		return one->used.tv_nsec < other->used.tv_nsec ? -1 : 1;
+	return strcmp(one->name, other->name);
+}
+
+static bool list_layers(const struct layers *layers, struct strings *out_names)
+{
+	scoped(strings_free) struct strings all = {0};
+
+	if (!folder_list(layers->folder, &all, NULL))
+		return false;
+	for (size_t i = 0; i < all.count; i++)
+		if (all.items[i][0] != '.')
+			strings_add(out_names, all.items[i]);
+	return true;
+}
+
+bool layers_are_many(const struct layers *layers)
+{
+	scoped(strings_free) struct strings names = {0};
+
+	return list_layers(layers, &names) && names.count > LAYERS_KEPT;
+}
+
+/* Takes one out of everybody's sight. */
+static bool hide_layer(const struct layers *layers, const char *name)
+{
+	scoped(text_free) char *path = path_join(layers->folder, name);
+	scoped(text_free) char *hidden =
+		memory_format("%s/%s%s", layers->folder, pruned_name, name);
+
+	return rename(path, hidden) == 0;
+}
+
+void layers_prune(struct layers *layers, const struct strings *in_use)
+{
+	scoped(strings_free) struct strings names = {0};
+	size_t count = 0, hidden = 0;
+	struct job *job = layers->jobs;
+
+	while (job && !digest_is_zero(&job->image))
+		job = job->following;
+	/* What the last time is being cleared yet: there will be another time. */
+	if (job || !list_layers(layers, &names))
+		return;
+	struct unpacked *idle = memory_new_array(names.count, sizeof(*idle));
+
+	for (size_t i = 0; i < names.count; i++) {
+		scoped(text_free) char *path = path_join(layers->folder, names.items[i]);
+		struct stat status;
+
+		if (!strings_contain(in_use, names.items[i]) && stat(path, &status) == 0)
+			idle[count++] = (struct unpacked){names.items[i], status.st_atim};
+	}
+	qsort(idle, count, sizeof(*idle), by_use);
+	for (size_t i = 0; i < count && names.count - hidden > LAYERS_KEPT; i++)
+		hidden += hide_layer(layers, idle[i].name);
+	free(idle);
+	scoped(error_free) struct error err = {0};
+
+	if (hidden && !job_start(layers, NULL, &job, &err))
+		error_ignore(&err, "the next start clears them away");
 }

@@ -34,6 +34,16 @@ bool layers_prepare(struct layers *layers, const struct task_image *image,
 /* Forgets all waiting calls with this context. */
 void layers_cancel(struct layers *layers, const void *context);
 
+enum { LAYERS_KEPT = 100 };
+/* Are there more? Then layers_prune() has something to do, if not all of them are in use. */
+bool layers_are_many(const struct layers *layers);
+/*
+ * Removes what is too many. They are gone at once for whoever looks for them; a child clears them away.
+ *
+ * in_use  names as layers_lower() writes them: these stay
+ */
+void layers_prune(struct layers *layers, const struct strings *in_use);
+
 const char *layers_folder(const struct layers *layers);
 /* overlayfs' lowerdir, relative to layers_folder(): top first, separated by ':'. */
 void layers_lower(const struct task_image *image, struct buf *out);

@@ -171,6 +171,7 @@ static void images_ready(void *context, const struct error *err)
 
 	if (!err) {
 		container->image_ready = true;
+		tasks_prune_layers(container->task->tasks);
 		task_advance(container->task);
 		return;
 	}

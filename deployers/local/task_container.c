@@ -8,7 +8,13 @@
 
 #include <stdlib.h>
 
-enum { UNNAMED_LOG_LIMIT = 16 << 20 }; /* of a container whose definition sends its log nowhere */
+/* In its folder: the layers it stands on, for an endpoint that comes after this one. */
+static const char layers_name[] = "layers";
+
+enum {
+	UNNAMED_LOG_LIMIT = 16 << 20, /* of a container whose definition sends its log nowhere */
+	LOWER_BYTES_MAX = 64 * 1024,
+};
 
 char *task_pinned_image(const char *name, const char *digest)
 {
@@ -105,7 +111,29 @@ static bool write_bundle(struct task_container *container, const char *lower, st
 		.env = &env,
 	};
 
-	return folder_make(container->folder, 0700, err) && bundle_write(&bundle, err);
+	scoped(text_free) char *used = path_join(container->folder, layers_name);
+
+	return folder_make(container->folder, 0700, err) &&
+	       file_write(used, str_of(lower), 0600, false, err) && bundle_write(&bundle, err);
+}
+
+bool task_container_layers(const struct task_container *container, struct strings *out_names)
+{
+	scoped(text_free) char *path = path_join(container->folder, layers_name);
+	scoped(buf_free) struct buf lower = {0};
+
+	bool known =
+		container->image.layer_count > 0 || file_read(path, LOWER_BYTES_MAX, &lower, NULL);
+
+	layers_lower(&container->image, &lower);
+	struct str rest = buf_str(&lower);
+
+	while (rest.size) {
+		scoped(text_free) char *name = str_copy(str_cut(&rest, ':'));
+
+		strings_add(out_names, name);
+	}
+	return known || !container->started;
 }
 
 bool task_container_start(struct task_container *container, struct error *err)

@@ -28,9 +28,15 @@ void task_save(struct task *task);
 /* Looks at the container's status file and goes on from there. */
 void task_container_changed(struct task_container *container);
 void tasks_forget_later(struct tasks *tasks);
+/* After layers were unpacked, or tasks forgotten: removes those that are too many. */
+void tasks_prune_layers(struct tasks *tasks);
 
 /* task_container.c */
 bool task_container_start(struct task_container *container, struct error *err) must_use;
+/* Adds the names of the layers that its root file system is made of, if it has one already; false
+ * when it runs and nobody knows. */
+bool task_container_layers(const struct task_container *container, struct strings *out_names)
+	must_use;
 /* "host/repo:tag" and a digest: "host/repo@sha256:…"; without a digest the name itself. Owned. */
 char *task_pinned_image(const char *name, const char *digest) must_use;
 

@@ -173,6 +173,19 @@ static int count_stopped(const struct tasks *tasks)
 	return count;
 }
 
+void tasks_prune_layers(struct tasks *tasks)
+{
+	scoped(strings_free) struct strings in_use = {0};
+
+	if (!layers_are_many(tasks->layers))
+		return;
+	for (const struct task *task = tasks->first; task; task = task->following)
+		for (size_t i = 0; task->phase != TASK_STOPPED && i < task->container_count; i++)
+			if (!task_container_layers(&task->containers[i], &in_use))
+				return; /* started by a version that did not note them */
+	layers_prune(tasks->layers, &in_use);
+}
+
 static void forget_due(void *context)
 {
 	struct tasks *tasks = context;
@@ -193,6 +206,7 @@ static void forget_due(void *context)
 		at = &(*at)->following;
 	}
 	watch_set_delay(tasks->forget_timer, next_ms ? next_ms - now_ms : -1);
+	tasks_prune_layers(tasks);
 }
 
 void tasks_forget_later(struct tasks *tasks)

@@ -463,6 +463,29 @@ def down_leaves_nothing_and_up_brings_it_back():
     check("the service is back", get(), "v3")
 
 
+def layers_that_no_task_uses_go():
+    """Beyond a hundred, the one used longest ago first; an endpoint that did not start the tasks knows what they stand on."""
+    folder = STATE / "layers"
+    ids = {t["taskArn"].rsplit("/", 1)[1] for t in tasks()}
+    used = {name for file in STATE.glob("tasks/*/*/layers") if file.parts[-3] in ids for name in file.read_text().split(":")}
+    check("what a task stands on is noted", used and all((folder / name).is_dir() for name in used), True)
+    for name in os.listdir(folder):
+        os.utime(folder / name, (1, 1))
+    for number in range(1, 121):
+        (folder / f"{number:032x}").mkdir()
+        os.utime(folder / f"{number:032x}", (number + 1, number + 1))
+    kill_endpoint()
+    up()
+    scene.wait_until("the layers to go", lambda: len(os.listdir(folder)) == 100)
+    check("those of tasks stay", used <= set(os.listdir(folder)), True)
+    check("and so do those used last", all((folder / f"{number:032x}").is_dir() for number in range(40, 121)), True)
+    check("the service answers", get(), "v3")
+    victim = tasks()[0]["taskArn"]
+    ecs("StopTask", cluster="c", task=victim, reason="another shall come")
+    scene.wait_until("another task", lambda: victim not in {t["taskArn"] for t in tasks()} and service()["runningCount"] == 2)
+    check("another task stands on them too", get(), "v3")
+
+
 def processes():
     return [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and str(STATE) in command_line(p) and int(p.name) != os.getpid()]
 
@@ -580,6 +603,7 @@ run_tests(
     bad_input_is_refused_as_aws_does,
     tags_and_lists,
     down_leaves_nothing_and_up_brings_it_back,
+    layers_that_no_task_uses_go,
     after_everything_was_killed_up_brings_it_back,
     a_port_in_use_is_an_error_that_leaves_nothing,
     a_full_disk_refuses_and_room_ends_that,
