@@ -14,6 +14,7 @@ enum {
 
 struct http_client {
 	CURLM *multi; /* holds the open connections */
+	struct tls_sessions sessions;
 };
 
 static void leg_end(struct http_client *client, struct transfer *transfer)
@@ -34,7 +35,7 @@ static bool leg_start(struct http_client *client, struct transfer *transfer, str
 	transfer->headers_size = 0;
 	transfer->active_ms = monotonic_ms();
 	transfer->paced_bytes = transfer->response->bytes_received;
-	if (!transfer_prepare(transfer, err))
+	if (!transfer_prepare(transfer, &client->sessions, err))
 		return false;
 	CURLMcode code = curl.multi_add_handle(client->multi, transfer->easy);
 
@@ -119,6 +120,9 @@ static enum error_kind kind_of(CURLcode code)
 		{CURLE_RECV_ERROR, ERROR_UNAVAILABLE},
 		{CURLE_PARTIAL_FILE, ERROR_UNAVAILABLE},
 		{CURLE_SSL_CONNECT_ERROR, ERROR_UNAVAILABLE},
+		/* GOAWAY and the like: Harbor says ENHANCE_YOUR_CALM under load. */
+		{CURLE_HTTP2, ERROR_UNAVAILABLE},
+		{CURLE_HTTP2_STREAM, ERROR_UNAVAILABLE},
 		{CURLE_OPERATION_TIMEDOUT, ERROR_TIMED_OUT},
 		{CURLE_PEER_FAILED_VERIFICATION, ERROR_DENIED},
 		{CURLE_SSL_CERTPROBLEM, ERROR_DENIED},
@@ -205,6 +209,7 @@ static void leg_finished(struct http_client *client, struct transfer *transfer, 
 		return;
 	}
 	leg_end(client, transfer);
+	tls_sessions_keep(transfer->peer);
 	if (!transfer_will_redirect(transfer)) {
 		end(transfer, true);
 		return;
@@ -448,8 +453,15 @@ void http_client_free(struct http_client **client)
 	if (!*client)
 		return;
 	(void)curl.multi_cleanup((*client)->multi);
+	tls_sessions_free(&(*client)->sessions);
 	free(*client);
 	*client = NULL;
+}
+
+void http_client_keep_sessions(struct http_client *client, const char *folder)
+{
+	free(client->sessions.folder);
+	client->sessions.folder = memory_copy_text(folder);
 }
 
 const char *http_response_header(const struct http_response *response, const char *name)

@@ -3,7 +3,8 @@
  *                 libcurl is loaded by the first http_client_new(), not at start.
  *
  * A client keeps connections open between requests. It follows no redirect by itself unless asked,
- * sends no "Expect:", verifies certificates, and speaks to proxies as the environment says except
+ * sends no "Expect:", verifies certificates (against SSL_CERT_FILE and SSL_CERT_DIR when they are set),
+ * and speaks to proxies as the environment says except
  * for loopback addresses.
  *
  * Ownership  a response owns its headers and body. Threads: a client belongs to one thread.
@@ -71,6 +72,9 @@ struct http_response {
 
 bool http_client_new(struct http_client **out_client, struct error *err) must_use;
 void http_client_free(struct http_client **client);
+/* Keeps TLS sessions in a folder between runs (tls_sessions.h); it is made when there is something to
+ * keep. */
+void http_client_keep_sessions(struct http_client *client, const char *folder);
 
 /*
  * One request. Any status is a success here; no answer is an error: ERROR_UNAVAILABLE (refused,

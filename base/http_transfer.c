@@ -3,6 +3,7 @@
 #include "base/memory.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <strings.h>
 #include <time.h>
 #include <unistd.h>
@@ -376,7 +377,27 @@ static void set_callbacks(struct transfer *transfer)
 	SET(CURLOPT_PRIVATE, transfer);
 }
 
-bool transfer_prepare(struct transfer *transfer, struct error *err)
+/* Debian's libcurl has the place of the authorities built in and heeds no environment. */
+static void set_tls(struct transfer *transfer, const struct http_url *url,
+	struct tls_sessions *sessions)
+{
+	const char *file = getenv("SSL_CERT_FILE"), *folder = getenv("SSL_CERT_DIR");
+
+	transfer->peer = NULL;
+	if (!str_equal_ignoring_case(url->scheme, str_literal("https")))
+		return;
+	if (file && *file)
+		SET(CURLOPT_CAINFO, file);
+	if (folder && *folder)
+		SET(CURLOPT_CAPATH, folder);
+	transfer->peer = tls_sessions_peer(sessions, url->host, url->port);
+	if (!transfer->peer)
+		return;
+	SET(CURLOPT_SSL_CTX_FUNCTION, tls_sessions_prepare);
+	SET(CURLOPT_SSL_CTX_DATA, transfer->peer);
+}
+
+bool transfer_prepare(struct transfer *transfer, struct tls_sessions *sessions, struct error *err)
 {
 	struct http_url parts;
 
@@ -404,5 +425,6 @@ bool transfer_prepare(struct transfer *transfer, struct error *err)
 	set_body(transfer);
 	set_version(transfer);
 	set_times(transfer);
+	set_tls(transfer, &parts, sessions);
 	return true;
 }

@@ -10,6 +10,7 @@
 
 #include "base/curl_library.h"
 #include "base/http_client.h"
+#include "base/tls_sessions.h"
 
 struct transfer {
 	const struct http_request *request;
@@ -27,14 +28,16 @@ struct transfer {
 	int64_t paced_bytes;  /* of the answer, when active_ms was set */
 	struct error failure; /* raised inside a callback */
 	char reason[CURL_ERROR_SIZE];
-	bool paused; /* its relay is full, or empty */
+	struct tls_peer *peer; /* whose TLS session is kept; borrowed, NULL: none */
+	bool paused;           /* its relay is full, or empty */
 	bool begun, done;
 };
 
 /* A transfer that waits for its relay, paused or not begun, could go on. */
 bool transfer_is_ready(const struct transfer *transfer);
 /* Makes transfer->easy and transfer->headers for the request as it goes to transfer->url. */
-bool transfer_prepare(struct transfer *transfer, struct error *err) must_use;
+bool transfer_prepare(struct transfer *transfer, struct tls_sessions *sessions, struct error *err)
+	must_use;
 const char *transfer_method(const struct transfer *transfer);
 /* The answer is a redirect that the request wants followed. */
 bool transfer_will_redirect(const struct transfer *transfer);

@@ -35,6 +35,8 @@ bool session_open(const struct reference *reference, const struct session_option
 	session->host = memory_copy_text(reference->host);
 	session->repository = memory_copy_text(reference->repository);
 	session->push = options->push;
+	if (options->kept_folder)
+		http_client_keep_sessions(client, options->kept_folder);
 	session->mount_from = options->mount_from ? memory_copy_text(options->mount_from) : NULL;
 	session->kept_folder = options->kept_folder ? memory_copy_text(options->kept_folder) : NULL;
 	struct str host = str_of(reference->host), name;

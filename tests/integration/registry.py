@@ -101,7 +101,7 @@ class ScriptedRegistry:
                 if len(body) < int(self.headers.get("Content-Length") or 0):
                     self.close_connection = True
                     return  # the client is gone
-                answer = registry.answer(Request(self.command, self.path, dict(self.headers), body))
+                answer = registry.answer(Request(self.command, self.path, {name.title(): value for name, value in self.headers.items()}, body))
                 if answer is CUT:
                     self.close_connection = True
                     self.connection.shutdown(socket.SHUT_RDWR)
