@@ -36,6 +36,7 @@ struct builder {
 	struct loader_check *check;
 	struct strings env; /* the user's, and ours */
 	struct leak_fence *fence;
+	struct packer *packer;
 	const char *user;
 };
 
@@ -44,6 +45,7 @@ static void builder_free(struct builder *builder)
 	loader_check_free(&builder->check);
 	closure_free(&builder->closure);
 	leak_fence_free(&builder->fence);
+	packer_free(&builder->packer);
 	strings_free(&builder->env);
 }
 
@@ -269,9 +271,8 @@ static bool build_layers(struct builder *b, const struct layout *layout, struct 
 	struct image *image = b->image;
 	scoped(layer_cache_free) struct layer_cache cache = {0};
 	scoped(layer_plan_free) struct layer_plan plan = layer_plan_of(&image->tree);
-	scoped(packer_free) struct packer *packer = packer_new(b->options->compression);
 	struct layer_options options = {.compression = b->options->compression,
-		.packer = packer,
+		.packer = b->packer,
 		.modified_s = b->image->created_s,
 		.fence = b->fence};
 	struct digest key = {0};
@@ -293,6 +294,7 @@ static bool build_layers(struct builder *b, const struct layout *layout, struct 
 		image->layer_count++;
 		image->size_bytes += layer->packed.size_bytes;
 	}
+	packer_rest(b->packer);
 	return true;
 }
 
@@ -354,6 +356,8 @@ bool image_build(const struct image_options *options, struct image *out_image, s
 	if (!check_options(&b, err) ||
 		!leak_fence_new(options->secrets, options->allowed_secrets, &b.fence, err))
 		return false;
+	b.packer = packer_new(options->compression);
+	packer_warm(b.packer);
 	if (!collect(&b, err))
 		return error_while(err, "collecting what \"%s\" needs", options->binary);
 	b.check = loader_check_start(b.closure, &image.tree, image.architecture,

@@ -112,6 +112,7 @@ struct packer {
 	pthread_t helpers[HELPER_LIMIT];
 	struct engine engines[HELPER_LIMIT];
 	size_t helper_count;
+	bool all_started;
 	bool ending;
 };
 
@@ -153,17 +154,25 @@ struct packer *packer_new(enum compression compression)
 
 static void engine_free(struct engine *engine)
 {
-	ZSTD_freeCCtx(engine->zstd);
-	libdeflate_free_compressor(engine->deflate);
+	/* Freeing nothing would load the library first (cmake/lazy.cmake). */
+	if (engine->zstd)
+		ZSTD_freeCCtx(engine->zstd);
+	if (engine->deflate)
+		libdeflate_free_compressor(engine->deflate);
 	*engine = (struct engine){0};
 }
 
-static void end_helpers(struct packer *packer)
+void packer_rest(struct packer *packer)
 {
 	pthread_mutex_lock(&packer->mutex);
 	packer->ending = true;
 	pthread_cond_broadcast(&packer->work);
 	pthread_mutex_unlock(&packer->mutex);
+}
+
+static void end_helpers(struct packer *packer)
+{
+	packer_rest(packer);
 	for (size_t i = 0; i < packer->helper_count; i++) {
 		pthread_join(packer->helpers[i], NULL);
 		engine_free(&packer->engines[i]);
@@ -189,15 +198,22 @@ void packer_free(struct packer **packer)
 	*packer = NULL;
 }
 
+static bool open_zstd(struct engine *engine)
+{
+	if (engine->zstd)
+		return true;
+	engine->zstd = ZSTD_createCCtx();
+	if (!engine->zstd)
+		return false;
+	ZSTD_CCtx_setParameter(engine->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL);
+	ZSTD_CCtx_setParameter(engine->zstd, ZSTD_c_checksumFlag, 1);
+	return true;
+}
+
 static size_t compress_zstd(struct engine *engine, const struct slot *slot, size_t room)
 {
-	if (!engine->zstd) {
-		engine->zstd = ZSTD_createCCtx();
-		if (!engine->zstd)
-			return 0;
-		ZSTD_CCtx_setParameter(engine->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL);
-		ZSTD_CCtx_setParameter(engine->zstd, ZSTD_c_checksumFlag, 1);
-	}
+	if (!open_zstd(engine))
+		return 0;
 	size_t size = ZSTD_compress2(engine->zstd, slot->out, room, slot->in, slot->in_size);
 	return ZSTD_isError(size) ? 0 : size;
 }
@@ -239,6 +255,10 @@ static void *help(void *context)
 	struct engine *engine = start->engine;
 
 	free(start);
+	/* Loads the libraries while nothing is to be done yet. */
+	digest_load();
+	if (packer->compression == COMPRESSION_ZSTD)
+		(void)open_zstd(engine);
 	pthread_mutex_lock(&packer->mutex);
 	while (!packer->ending) {
 		struct slot *slot = take_full(packer);
@@ -257,13 +277,13 @@ static void *help(void *context)
 }
 
 /* The owner works too, so one helper less than processors. Failing to start one only costs time. */
-static void start_helpers(struct packer *packer)
+static void start_helpers(struct packer *packer, size_t limit)
 {
 	cpu_set_t allowed;
 	int processors =
 		sched_getaffinity(0, sizeof(allowed), &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
 
-	while (packer->helper_count < HELPER_LIMIT && (int)packer->helper_count < processors - 1) {
+	while (packer->helper_count < limit && (int)packer->helper_count < processors - 1) {
 		struct helper_start *start = memory_new(sizeof(*start));
 		*start = (struct helper_start){packer, &packer->engines[packer->helper_count]};
 		if (pthread_create(&packer->helpers[packer->helper_count], NULL, help, start) !=
@@ -305,6 +325,12 @@ void packer_begin(struct packer *packer, int fd, const char *what)
 	hasher_free(&packer->blob_hasher);
 	packer->diff_hasher = hasher_new();
 	packer->blob_hasher = hasher_new();
+}
+
+void packer_warm(struct packer *packer)
+{
+	if (packer->compression != COMPRESSION_NONE)
+		start_helpers(packer, 1);
 }
 
 static bool write_out(struct packer *packer, const char *bytes, size_t size, struct error *err)
@@ -355,8 +381,10 @@ static bool submit(struct packer *packer, bool last, struct error *err)
 		slot->in_size = 0;
 		return write_out(packer, slot->in, size, err);
 	}
-	if (packer->helper_count == 0 && (!last || packer->waiting > 0))
-		start_helpers(packer);
+	if (!packer->all_started && (!last || packer->waiting > 0)) {
+		start_helpers(packer, HELPER_LIMIT);
+		packer->all_started = true;
+	}
 	pthread_mutex_lock(&packer->mutex);
 	slot->state = SLOT_FULL;
 	pthread_cond_signal(&packer->work);

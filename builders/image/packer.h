@@ -38,6 +38,9 @@ void packer_free(struct packer **packer);
  * output in errors. A blob that was begun before and not finished is dropped. */
 void packer_begin(struct packer *packer, int fd, const char *what);
 
+/* Lets the helpers load their libraries while the caller finds out what there is to pack. A hint. */
+void packer_warm(struct packer *packer);
+
 bool packer_add(struct packer *packer, const void *bytes, size_t size, struct error *err) must_use;
 
 /* Room in the current block: at least one byte. Fill up to *out_size bytes of it, then say how many
@@ -58,6 +61,9 @@ struct packed {
  * blob of this diff_id already.
  */
 bool packer_peek(struct packer *packer, struct digest *out_diff_id);
+
+/* No further blob will come: the helpers may end while the caller does other things. */
+void packer_rest(struct packer *packer);
 
 /* Writes what is left. The packer can then begin another blob. */
 bool packer_finish(struct packer *packer, struct packed *out_packed, struct error *err) must_use;
