@@ -119,31 +119,46 @@ static bool need_binary(const struct run_service *service, const char *output, s
 		buf_text(&list));
 }
 
+static bool add_program(struct run *run, struct run_service *service, struct strings *argv,
+	struct error *err)
+{
+	scoped(text_free) char *output = output_of(service);
+
+	if (!need_binary(service, output, err))
+		return false;
+	strings_add(argv, "--binary");
+	strings_printf(argv, "%s/artifacts/%s", output, service->service->image.binary);
+	return add_image_files(run, service, argv, err);
+}
+
+static bool add_dockerfile(struct run *run, struct run_service *service, struct strings *argv,
+	struct error *err)
+{
+	scoped(text_free) char *context = NULL;
+
+	if (!stage_context(run, service, &context, err))
+		return false;
+	strings_add(argv, "--dockerfile");
+	strings_printf(argv, "%s/%s", context, service->service->image.dockerfile);
+	add_flag(argv, "--context", context);
+	return true;
+}
+
 static bool image_command(struct run *run, struct run_service *service, struct strings *argv,
 	struct error *err)
 {
 	const struct project_image *image = &service->service->image;
-	scoped(text_free) char *output = output_of(service);
 	scoped(text_free) char *layout = memory_format("%s/images/%s/%s:k-%.16s",
 		run->options->state, run->row.app, service->service->name, service->work.key);
 	scoped(text_free) char *parent =
 		memory_format("%s/images/%s", run->options->state, run->row.app);
 
-	if (!image->binary) {
-		error_raise(err, ERROR_USAGE,
-			"the service \"%s\" wants an image from \"%s\", but a run makes images "
-			"from "
-			"programs only",
-			service->service->name, image->dockerfile);
-		return error_next(err, "name the program with image.binary");
-	}
-	if (!need_binary(service, output, err) || !folder_make(parent, 0755, err))
+	if (!folder_make(parent, 0755, err))
 		return false;
 	strings_add(argv, "image");
 	strings_add(argv, "build");
-	strings_add(argv, "--binary");
-	strings_printf(argv, "%s/artifacts/%s", output, image->binary);
-	if (!add_image_files(run, service, argv, err))
+	if (image->dockerfile ? !add_dockerfile(run, service, argv, err)
+			      : !add_program(run, service, argv, err))
 		return false;
 	for (size_t i = 0; i < image->args.count; i++)
 		add_flag(argv, "--arg", image->args.items[i]);

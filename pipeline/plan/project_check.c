@@ -158,6 +158,12 @@ static bool check_service(struct checking *checking, const struct project_servic
 		!check_file(checking, service, yaml_get(image, "dockerfile"),
 			service->image.dockerfile, NULL))
 		return false;
+	if (service->image.dockerfile && service->image.files.count) {
+		const struct yaml *files = yaml_get(image, "files");
+		findings_add(checking->findings, checking->project->file, files->line,
+			files->column,
+			"\"files\" goes with \"binary\": a Dockerfile copies its files itself");
+	}
 	if (!check_image_files(checking, service, yaml_get(image, "files")))
 		return false;
 	if (!service->deploy.given)

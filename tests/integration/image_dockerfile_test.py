@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """`dogshore image build --dockerfile`: built by buildah, normalised by us, run by crun and podman."""
 # timeout: 600
+import io
 import json
 import os
 import shutil
@@ -182,6 +183,42 @@ def a_base_from_a_registry():
         registry.stop()
 
 
+def a_run_builds_it_from_the_commit_and_the_artifacts():
+    repository = WORK / "repository"
+    service = repository / "svc"
+    service.mkdir(parents=True)
+    (repository / "dogshore.yml").write_text("app: demo\nservices:\n  svc:\n    path: svc\n    image: {dockerfile: Dockerfile, port: 8080}\n")
+    (service / "buildspec.yml").write_text("version: 0.2\nphases: {build: {commands: ['mkdir build && echo made > build/made && echo over > both']}}\n"
+                                           "artifacts: {files: [build/made, both]}\n")
+    (service / "Dockerfile").write_text("FROM scratch\nCOPY build/made both given /data/\n")
+    for name in ("given", "both"):
+        (service / name).write_text("committed\n")
+
+    def git(*words):
+        return run("git", "-C", repository, "-c", "user.name=t", "-c", "user.email=t@t", *words)
+
+    git("init", "-q", "-b", "main")
+    git("add", "-A")
+    git("commit", "-q", "-m", "one")
+    (service / "given").write_text("only in the folder\n")
+    result = dogshore("run", "--json", cwd=repository)
+    tap.check("the run is done", [(s["name"], s["status"]) for s in result["steps"]], [("build", "passed"), ("image", "passed")])
+    layout = WORK / "state" / "images" / "demo" / "svc"
+    tag = json.loads((layout / "index.json").read_text())["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"]
+    manifest = tagged(layout, tag)[1]
+    content = {}
+    for layer in manifest["layers"]:
+        plain = run("zstd", "-dc", images.blob(layout, layer["digest"]), encoding="latin-1").stdout.encode("latin-1")
+        with tarfile.open(fileobj=io.BytesIO(plain)) as archive:
+            content.update({m.name: archive.extractfile(m).read().decode() for m in archive if m.isreg()})
+    tap.check("the commit's files, the artifacts over them", content,
+              {"data/made": "made\n", "data/both": "over\n", "data/given": "committed\n"})
+    tap.check("the port of dogshore.yml is exposed", config_of(layout, tag)["config"]["ExposedPorts"], {"8080/tcp": {}})
+    (repository / "dogshore.yml").write_text("app: demo\nservices:\n  svc:\n    path: svc\n    image: {dockerfile: Dockerfile, files: {given: /x}}\n")
+    checked = run(PROGRAM, "check", cwd=repository, check=False)
+    tap.check("files beside a Dockerfile are a finding", (checked.returncode, '"files" goes with "binary"' in checked.stdout + checked.stderr), (2, True))
+
+
 def secrets_stop_the_build():
     secret = "correct-horse-battery-staple"
     values = WORK / "secrets.json"
@@ -233,4 +270,4 @@ def failures_say_what_to_do():
 
 tap.run_tests(two_builds_at_two_times_give_one_digest, layers_and_configuration_are_normal, it_runs_under_crun_and_podman,
               squashed_it_is_one_layer_without_what_was_removed, flags_are_laid_over_the_dockerfile, a_base_from_a_registry,
-              secrets_stop_the_build, failures_say_what_to_do, ready=ready)
+              a_run_builds_it_from_the_commit_and_the_artifacts, secrets_stop_the_build, failures_say_what_to_do, ready=ready)
