@@ -249,6 +249,12 @@ static bool read_manifest(struct str text, const char *media_type, const char *w
 	if (!json_parse(text, what, &(struct json_limits){.size_bytes = MANIFEST_LIMIT}, &value,
 		    err))
 		return false;
+	if (json_get_int(value, "schemaVersion", 0) == 1) {
+		error_raise(err, ERROR_INVALID,
+			"%s is of schema version 1, which registries have given up", what);
+		return error_next(err, "whoever made the image must push it anew with a tool of "
+				       "this decade");
+	}
 	if (json_get_int(value, "schemaVersion", 0) != 2)
 		return error_raise(err, ERROR_INVALID,
 			"%s is no image manifest of schema version 2", what);

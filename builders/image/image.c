@@ -1,9 +1,9 @@
 #include "builders/image/image.h"
 
 #include "base/file.h"
-#include "base/json_writer.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "builders/image/base_image.h"
 #include "builders/image/closure.h"
 #include "builders/image/image_options.h"
 #include "builders/image/leak_fence.h"
@@ -18,6 +18,7 @@ void image_free(struct image *image)
 	free(image->tag);
 	free(image->program);
 	free(image->loader_note);
+	free(image->base_name);
 	for (size_t i = 0; i < image->layer_count; i++)
 		layer_free(&image->layers[i]);
 	free(image->layers);
@@ -70,6 +71,8 @@ static bool check_options(struct builder *b, struct error *err)
 	const struct image_options *options = b->options;
 
 	b->user = options->user ? options->user : IMAGE_DEFAULT_USER;
+	if (!options->user && options->base && options->base->facts.user[0])
+		b->user = NULL;
 	return check_platform(b, err) && image_options_check(options, err) &&
 	       image_read_epoch(&b->image->created_s, err) &&
 	       layout_reference_parse(options->output, &b->image->layout, &b->image->tag, err);
@@ -217,7 +220,7 @@ static bool add_packages(struct builder *b, struct error *err)
 	if (cache && !folder_make(cache, 0700, err))
 		return false;
 	return package_database_open(&places, &b->image->packages, err) &&
-	       package_files_add(&b->image->tree, b->image->packages, err);
+	       package_files_add(&b->image->tree, b->image->packages, !b->options->base, err);
 }
 
 /* Packages come first, so that what the user names takes their place. */
@@ -263,7 +266,7 @@ static bool collect(struct builder *b, struct error *err)
 	if (!closure_finish(b->closure, err))
 		return false;
 	collect_env(b);
-	return add_fixed(b, err) && add_packages(b, err);
+	return (b->options->base || add_fixed(b, err)) && add_packages(b, err);
 }
 
 static bool build_layers(struct builder *b, const struct layout *layout, struct error *err)
@@ -319,25 +322,69 @@ static bool search_rest(struct builder *b, struct error *err)
 	return leak_fence_verdict(b->fence, &b->image->warnings, err);
 }
 
+static void write_config(const struct builder *b, struct buf *out)
+{
+	const struct image_options *options = b->options;
+	const struct image *image = b->image;
+
+	if (options->base)
+		base_image_write_config(options->base,
+			&(struct config_changes){.user = b->user,
+				.entrypoint = image->program,
+				.args = options->args,
+				.env = &b->env,
+				.labels = options->labels,
+				.port = options->port,
+				.created_s = image->created_s},
+			image->layers, image->layer_count, out);
+	else
+		config_write(&(struct image_config){.architecture = image->architecture,
+				     .user = b->user,
+				     .entrypoint = image->program,
+				     .args = options->args,
+				     .env = &b->env,
+				     .labels = options->labels,
+				     .port = options->port,
+				     .created_s = image->created_s},
+			image->layers, image->layer_count, out);
+}
+
+static void write_manifest(const struct builder *b, int64_t config_size, struct buf *out)
+{
+	const struct image *image = b->image;
+
+	if (b->options->base)
+		base_image_write_manifest(b->options->base, &image->config_digest, config_size,
+			image->layers, image->layer_count, out);
+	else
+		manifest_write(&image->config_digest, config_size, image->layers,
+			image->layer_count, out);
+}
+
+static bool take_base(const struct builder *b, const struct layout *layout, struct error *err)
+{
+	const struct base_image *base = b->options->base;
+	struct image *image = b->image;
+
+	if (!base)
+		return true;
+	image->base_digest = base->digest;
+	image->base_layers = base->manifest.count;
+	image->base_name = memory_copy_text(base->source);
+	return base_image_check(base, image->architecture, image->layer_count, err) &&
+	       base_image_take(base, layout, &image->size_bytes, err);
+}
+
 static bool write_documents(struct builder *b, const struct layout *layout, struct error *err)
 {
 	struct image *image = b->image;
 	scoped(buf_free) struct buf config = {0}, manifest = {0};
 	struct layout_entry entry = {.media_type = MEDIA_TYPE_MANIFEST};
 
-	config_write(&(struct image_config){.architecture = image->architecture,
-			     .user = b->user,
-			     .entrypoint = b->image->program,
-			     .args = b->options->args,
-			     .env = &b->env,
-			     .labels = b->options->labels,
-			     .port = b->options->port,
-			     .created_s = b->image->created_s},
-		image->layers, image->layer_count, &config);
+	write_config(b, &config);
 	if (!layout_write_blob(layout, buf_str(&config), &image->config_digest, err))
 		return false;
-	manifest_write(&image->config_digest, (int64_t)config.size, image->layers,
-		image->layer_count, &manifest);
+	write_manifest(b, (int64_t)config.size, &manifest);
 	if (!layout_write_blob(layout, buf_str(&manifest), &image->digest, err))
 		return false;
 	image->size_bytes += (int64_t)(config.size + manifest.size);
@@ -354,6 +401,7 @@ bool image_build(const struct image_options *options, struct image *out_image, s
 	scoped(layout_free) struct layout layout = {0};
 
 	if (!check_options(&b, err) ||
+		(options->base && !base_image_check(options->base, image.architecture, 0, err)) ||
 		!leak_fence_new(options->secrets, options->allowed_secrets, &b.fence, err))
 		return false;
 	b.packer = packer_new(options->compression);
@@ -363,134 +411,11 @@ bool image_build(const struct image_options *options, struct image *out_image, s
 	b.check = loader_check_start(b.closure, &image.tree, image.architecture,
 		options->cache_folder);
 	if (!layout_create(image.layout, &layout, err) || !build_layers(&b, &layout, err) ||
-		!search_rest(&b, err) ||
+		!search_rest(&b, err) || !take_base(&b, &layout, err) ||
 		!loader_check_finish(b.check, &image.loader, &image.loader_note, err) ||
 		!write_documents(&b, &layout, err))
 		return error_while(err, "writing the image to \"%s\"", options->output);
 	*out_image = image;
 	image = (struct image){0};
 	return true;
-}
-
-static void put_digest(struct json_writer *w, const char *key, const struct digest *digest)
-{
-	char text[DIGEST_TEXT_SIZE];
-
-	digest_to_text(digest, text);
-	json_put_text(w, key, text);
-}
-
-static void put_layer(struct json_writer *w, const struct layer *layer)
-{
-	json_object_begin(w);
-	put_digest(w, "digest", &layer->packed.digest);
-	put_digest(w, "diff_id", &layer->packed.diff_id);
-	json_put_int(w, "size", layer->packed.size_bytes);
-	json_put_text(w, "media_type", compression_media_type(layer->compression));
-	json_put_text(w, "kind", layer_kind_name(layer->kind));
-	json_key(w, "packages");
-	json_array_begin(w);
-	for (size_t i = 0; i < layer->packages.count; i++)
-		json_write_text(w, layer->packages.items[i]);
-	json_array_end(w);
-	json_put_int(w, "entries", (int64_t)layer->entry_count);
-	json_put_bool(w, "reused", layer->reused);
-	json_object_end(w);
-}
-
-static void put_files(struct json_writer *w, const struct tree *tree)
-{
-	json_key(w, "files");
-	json_array_begin(w);
-	for (size_t i = 0; i < tree->count; i++) {
-		const struct tree_entry *entry = &tree->entries[i];
-		json_object_begin(w);
-		json_key(w, "path");
-		json_write_format(w, "/%s", entry->path);
-		json_put_text(w, "layer", layer_kind_name(entry->layer));
-		if (entry->package)
-			json_put_text(w, "package", entry->package->name);
-		json_put_int(w, "size", entry->size_bytes);
-		if (entry->kind == ENTRY_LINK)
-			json_put_text(w, "target", entry->target);
-		json_put_text(w, "why", entry->why);
-		json_object_end(w);
-	}
-	json_array_end(w);
-}
-
-static void put_debug(struct json_writer *w, const struct debug_files *debug)
-{
-	json_key(w, "debug");
-	json_object_begin(w);
-	put_digest(w, "digest", &debug->digest);
-	json_key(w, "files");
-	json_array_begin(w);
-	for (size_t i = 0; i < debug->count; i++) {
-		json_object_begin(w);
-		json_put_text(w, "path", debug->items[i].path);
-		json_put_text(w, "build_id", debug->items[i].build_id);
-		json_put_int(w, "size", debug->items[i].size_bytes);
-		json_object_end(w);
-	}
-	json_array_end(w);
-	json_object_end(w);
-}
-
-static void put_packages(struct json_writer *w, const struct tree *tree)
-{
-	size_t count;
-	const struct package **packages = package_files_list(tree, &count);
-
-	json_key(w, "packages");
-	json_array_begin(w);
-	for (size_t i = 0; i < count; i++) {
-		json_object_begin(w);
-		json_put_text(w, "name", packages[i]->name);
-		json_put_text(w, "version", packages[i]->version);
-		json_put_text(w, "architecture", packages[i]->architecture);
-		json_object_end(w);
-	}
-	json_array_end(w);
-	free(packages);
-}
-
-void image_write_json(const struct image *image, bool files, struct buf *out)
-{
-	struct json_writer w = json_writer_start(out);
-
-	json_object_begin(&w);
-	json_put_text(&w, "stage", "image build");
-	json_put_text(&w, "status", "done");
-	put_digest(&w, "digest", &image->digest);
-	put_digest(&w, "config_digest", &image->config_digest);
-	json_put_int(&w, "size", image->size_bytes);
-	json_key(&w, "platform");
-	json_write_format(&w, "linux/%s", image->architecture);
-	json_put_text(&w, "layout", image->layout);
-	json_put_text(&w, "tag", image->tag);
-	json_put_text(&w, "loader", loader_check_result_name(image->loader));
-	if (image->loader_note)
-		json_put_text(&w, "loader_note", image->loader_note);
-	json_key(&w, "layers");
-	json_array_begin(&w);
-	for (size_t i = 0; i < image->layer_count; i++)
-		put_layer(&w, &image->layers[i]);
-	json_array_end(&w);
-	put_packages(&w, &image->tree);
-	if (image->debug.count > 0)
-		put_debug(&w, &image->debug);
-	if (digest_is_zero(&image->sbom))
-		json_put_text(&w, "sbom", NULL);
-	else
-		put_digest(&w, "sbom", &image->sbom);
-	json_put_bool(&w, "reproducible", !image->runs_commands);
-	json_key(&w, "warnings");
-	json_array_begin(&w);
-	for (size_t i = 0; i < image->warnings.count; i++)
-		json_write_text(&w, image->warnings.items[i]);
-	json_array_end(&w);
-	if (files)
-		put_files(&w, &image->tree);
-	json_object_end(&w);
 }

@@ -20,6 +20,8 @@
 #include "builders/image/package_database.h"
 #include "builders/image/package_root.h"
 
+struct base_image;
+
 struct image_options {
 	const char *binary;           /* ELF program; required */
 	const struct strings *files;  /* "SRC:DST", file or folder; may be NULL, as those below */
@@ -30,7 +32,10 @@ struct image_options {
 	const struct strings *hwcaps; /* "x86-64-v3": libraries for newer processors besides */
 	const char *user;             /* NULL: "65532"; numbers, "UID" or "UID:GID" */
 	int64_t port;                 /* 0: none */
-	bool allow_static_glibc;      /* also programs that need their very glibc at run time */
+	/* The image that this one stands on (borrowed); NULL: none. It has users, /tmp and the release;
+	 * libraries are brought along all the same. user NULL then means the base's. */
+	const struct base_image *base;
+	bool allow_static_glibc; /* also programs that need their very glibc at run time */
 	enum compression compression;
 	const char *platform;                  /* "linux/arm64"; NULL: this machine's */
 	const char *output;                    /* "FOLDER:TAG", tag "latest" when missing */
@@ -52,6 +57,9 @@ struct image {
 	char *program;      /* owned; its path in the image */
 	int64_t created_s;
 	int64_t manifest_bytes;
+	char *base_name; /* owned; what it stands on, as it was given; NULL: nothing */
+	struct digest base_digest;
+	size_t base_layers;   /* of the base, below ours */
 	struct digest sbom;   /* of the referrer with the bill of materials; zero: none was made */
 	struct layer *layers; /* owned; from the one that changes most rarely upwards */
 	size_t layer_count;

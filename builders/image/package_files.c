@@ -261,14 +261,15 @@ static bool has_package(const struct tree *tree)
 	return false;
 }
 
-bool package_files_add(struct tree *tree, struct package_database *database, struct error *err)
+bool package_files_add(struct tree *tree, struct package_database *database, bool with_release,
+	struct error *err)
 {
 	scoped(used_list_free) struct used_list list = {0};
 
 	find_packages(tree, database);
 	if (!has_package(tree))
 		return true;
-	if (!add_release(tree, database, err))
+	if (with_release && !add_release(tree, database, err))
 		return false;
 	find_packages(tree, database);
 	for (size_t i = 0; i < tree->count; i++)

@@ -25,7 +25,7 @@ bool package_files_possible(const struct tree *tree);
 const struct package **package_files_list(const struct tree *tree, size_t *out_count) must_use;
 
 /* Sets tree_entry.package, and adds the files above. The database must outlive the tree. */
-bool package_files_add(struct tree *tree, struct package_database *database, struct error *err)
-	must_use;
+bool package_files_add(struct tree *tree, struct package_database *database, bool with_release,
+	struct error *err) must_use;
 
 #endif

@@ -1,7 +1,7 @@
 #include "builders/registry/copy.h"
 
 #include "base/memory.h"
-#include "builders/image/layout.h"
+#include "builders/registry/layout_source.h"
 #include "builders/registry/referrers.h"
 
 #include <errno.h>
@@ -35,48 +35,17 @@ bool place_parse(const char *text, struct place *out_place, struct error *err)
 	return true;
 }
 
-static bool layout_manifest(void *self, const struct digest *digest, struct buf *out_body,
-	char **out_media_type, struct error *err)
-{
-	if (!layout_read_blob(self, digest, MANIFEST_LIMIT, out_body, err))
-		return false;
-	*out_media_type = memory_copy_text(""); /* the document says what it is */
-	return true;
-}
-
-static bool layout_blob_open(void *self, const struct digest *digest, int64_t size_bytes,
-	int *out_fd, struct error *err)
-{
-	scoped(text_free) char *path = layout_blob_path(self, digest);
-
-	if (!layout_has_blob(self, digest, size_bytes)) {
-		error_raise(err, ERROR_NOT_FOUND, "the layout has no blob \"%s\" of %lld bytes",
-			path, (long long)size_bytes);
-		return error_next(err, "the layout is damaged: build the image again");
-	}
-	*out_fd = open(path, O_RDONLY | O_CLOEXEC);
-	return *out_fd >= 0 || error_raise_errno(err, "open \"%s\"", path);
-}
-
-static bool layout_referrers(void *self, const struct digest *subject,
-	struct artifact_list *out_list, struct error *err)
-{
-	return artifact_list_read(self, subject, out_list, err);
-}
-
 static bool push_layout(const char *path, const char *tag, const struct reference *target,
 	const struct push_options *options, struct push_result *out_result, struct error *err)
 {
-	scoped(layout_free) struct layout layout = {0};
+	scoped(layout_source_close) struct layout_source layout = {0};
 	struct layout_entry entry;
 
-	if (!layout_open(path, &layout, err) || !layout_find_tag(&layout, tag, &entry, err))
+	if (!layout_source_open(path, options, &layout, err) ||
+		!layout_find_tag(&layout.layout, tag, &entry, err))
 		return false;
-	return push_image(&(struct image_source){.manifest = layout_manifest,
-				  .blob = layout_blob_open,
-				  .referrers = layout_referrers,
-				  .self = &layout},
-		&entry.digest, target, options, out_result, err);
+	const struct image_source source = layout_source_of(&layout);
+	return push_image(&source, &entry.digest, target, options, out_result, err);
 }
 
 bool copy_layout_to_registry(const char *layout, const struct reference *target,

@@ -125,11 +125,31 @@ static bool open_blob(void *context, const struct upload *upload, int *out_fd, s
 	return p->source->blob(p->source->self, &upload->digest, upload->size_bytes, out_fd, err);
 }
 
-/* Where a blob may be mounted from; NULL: it may be in the repository itself. */
-static const char *mount_source(struct pusher *p, const struct digest *digest)
+/* Where the source says that the blob lies; NULL when it does not, or in the repository itself. */
+static const char *home_of(struct pusher *p, const struct blob_name *blob)
 {
-	const char *repository = p->target->repository;
+	const char *home = p->source->home ? p->source->home(p->source->self, p->target->host,
+						     &blob->digest, blob->size_bytes)
+					   : NULL;
 
+	if (!home || text_equal(home, p->target->repository))
+		return NULL;
+	/* It is the one neighbour of this push: for others the right to read would have to be asked anew. */
+	if (!p->neighbour) {
+		p->neighbour = memory_copy_text(home);
+		session_mount_from(p->session, home);
+	}
+	return home;
+}
+
+/* Where a blob may be mounted from; NULL: it may be in the repository itself. */
+static const char *mount_source(struct pusher *p, const struct blob_name *blob)
+{
+	const char *repository = p->target->repository, *home = home_of(p, blob);
+	const struct digest *digest = &blob->digest;
+
+	if (home)
+		return home;
 	if (p->source->mount_from)
 		return p->source->mount_from;
 	if (blob_memory_has(&p->memory, digest, repository))
@@ -156,7 +176,7 @@ static void add_upload(struct pusher *p, const struct blob_name *blob, struct up
 			return; /* an image may hold the same layer twice */
 	uploads[(*count)++] = (struct upload){.digest = blob->digest,
 		.size_bytes = blob->size_bytes,
-		.mount_from = mount_source(p, &blob->digest),
+		.mount_from = mount_source(p, blob),
 		.open = open_blob,
 		.context = p,
 		.stream_from = p->source->stream_from};

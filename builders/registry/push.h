@@ -32,6 +32,10 @@ struct image_source {
 	/* What the source has about a manifest, pushed after it; NULL: nothing. */
 	bool (*referrers)(void *self, const struct digest *subject, struct artifact_list *out_list,
 		struct error *err);
+	/* The repository on host that has a blob which the source does not have itself; borrowed until
+	 * the source is closed. NULL (also the function): unknown. */
+	const char *(*home)(void *self, const char *host, const struct digest *digest,
+		int64_t size_bytes);
 	void *self;
 	const char *mount_from; /* repository on the same registry that has the blobs; NULL: none */
 	struct session *stream_from; /* where blobs can be streamed from; NULL: blob() gives them */

@@ -3,6 +3,8 @@
 #include "builders/evidence/build_evidence.h"
 #include "builders/evidence/sbom.h"
 #include "builders/image/dockerfile.h"
+#include "builders/image/elf.h"
+#include "builders/registry/base_fetch.h"
 #include "pipeline/cli/cancel.h"
 #include "pipeline/cli/command.h"
 #include "pipeline/cli/run_secrets.h"
@@ -11,10 +13,11 @@
 
 static struct {
 	const char *binary, *user, *compression, *platform, *output, *allow;
-	const char *dockerfile, *context, *target, *secrets_file, *linker_map, *provenance, *key;
+	const char *base, *dockerfile, *context, *target, *secrets_file, *linker_map;
+	const char *provenance, *key;
 	struct strings packages, files, args, env, labels, with, hwcaps, allowed, build_args;
 	int64_t port;
-	bool explain, no_cache, sbom, squash, debug;
+	bool explain, no_cache, fetch_base, plain_http, sbom, squash, debug;
 } given;
 
 static const struct option_row rows[] = {
@@ -23,6 +26,12 @@ static const struct option_row rows[] = {
 		NULL},
 	{"package", OPTION_LIST, &given.packages, "NAME[=VERSION]",
 		"also put a Debian package into it, unpacked without its scripts", NULL},
+	{"base", OPTION_TEXT, &given.base, "IMAGE",
+		"stand on HOST/REPOSITORY:TAG, or on LAYOUT:TAG of this machine", NULL},
+	{"fetch-base", OPTION_SWITCH, &given.fetch_base, NULL,
+		"also bring the base's layers into the layout", NULL},
+	{"plain-http", OPTION_SWITCH, &given.plain_http, NULL,
+		"HTTP without TLS to the base's registry (loopback hosts: always)", NULL},
 	{"dockerfile", OPTION_TEXT, &given.dockerfile, "FILE",
 		"build a Dockerfile with buildah instead", NULL},
 	{"context", OPTION_TEXT, &given.context, "DIR",
@@ -122,6 +131,7 @@ static bool check_kind(struct error *err)
 		bool used, of_dockerfile;
 	} flags[] = {
 		{"binary", given.binary, false},
+		{"base", given.base, false},
 		{"file", given.files.count, false},
 		{"package", given.packages.count, false},
 		{"with", given.with.count, false},
@@ -191,9 +201,35 @@ static bool add_sbom(struct image *image, const struct image_options *build, str
 	return true;
 }
 
-static bool build_image(const struct image_options *build, struct image *out_image,
-	struct error *err)
+/* The base's own platform is checked by the builder, with words about both. */
+static const char *wanted_architecture(const struct image_options *build)
 {
+	if (build->platform && text_starts_with(build->platform, "linux/"))
+		return build->platform + strlen("linux/");
+	return elf_native_architecture();
+}
+
+static bool build_on_base(const struct command_context *context, struct image_options *build,
+	struct image *out_image, struct error *err)
+{
+	scoped(base_image_free) struct base_image base = {0};
+	scoped(text_free) char *kept = path_join(context->state, "registry");
+	const struct push_options fetch = {.plain_http = given.plain_http, .kept_folder = kept};
+
+	if (!base_fetch(given.base, wanted_architecture(build), &fetch, &base, err))
+		return false;
+	build->base = &base;
+	bool ok = image_build(build, out_image, err) &&
+		  (!given.fetch_base || base_fetch_layers(&base, out_image->layout, &fetch, err));
+	build->base = NULL;
+	return ok;
+}
+
+static bool build_image(const struct command_context *context, struct image_options *build,
+	struct image *out_image, struct error *err)
+{
+	if (given.base)
+		return build_on_base(context, build, out_image, err);
 	if (!given.dockerfile)
 		return image_build(build, out_image, err);
 	return dockerfile_build(&(struct dockerfile_options){.file = given.dockerfile,
@@ -234,7 +270,8 @@ static bool run(struct command_context *context, struct error *err)
 	build.package_folder = packages;
 	build.debug_folder = given.debug ? debug : NULL;
 	build.cache_folder = given.no_cache ? NULL : cache;
-	if (!build_image(&build, &image, err) || (given.sbom && !add_sbom(&image, &build, err)) ||
+	if (!build_image(context, &build, &image, err) ||
+		(given.sbom && !add_sbom(&image, &build, err)) ||
 		!add_evidence(&image, &build, err))
 		return false;
 	for (size_t i = 0; i < image.warnings.count; i++)

@@ -122,12 +122,19 @@ static bool need_binary(const struct run_service *service, const char *output, s
 static bool add_program(struct run *run, struct run_service *service, struct strings *argv,
 	struct error *err)
 {
+	const struct project_image *image = &service->service->image;
 	scoped(text_free) char *output = output_of(service);
 
 	if (!need_binary(service, output, err))
 		return false;
 	strings_add(argv, "--binary");
-	strings_printf(argv, "%s/artifacts/%s", output, service->service->image.binary);
+	strings_printf(argv, "%s/artifacts/%s", output, image->binary);
+	if (image->base)
+		add_flag(argv, "--base", image->base);
+	if (image->linker_map) {
+		strings_add(argv, "--linker-map");
+		strings_printf(argv, "%s/artifacts/%s", output, image->linker_map);
+	}
 	return add_image_files(run, service, argv, err);
 }
 
@@ -171,10 +178,6 @@ static bool image_command(struct run *run, struct run_service *service, struct s
 		strings_add(argv, "--debug");
 	if (image->sbom)
 		strings_add(argv, "--sbom");
-	if (image->linker_map) {
-		strings_add(argv, "--linker-map");
-		strings_printf(argv, "%s/artifacts/%s", output, image->linker_map);
-	}
 	if (image->port) {
 		strings_add(argv, "--port");
 		strings_printf(argv, "%lld", (long long)image->port);

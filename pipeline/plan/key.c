@@ -115,6 +115,8 @@ static void add_image(struct key *key, const struct project_image *image)
 	json_object_begin(&w);
 	json_put_text(&w, "binary", image->binary);
 	json_put_text(&w, "dockerfile", image->dockerfile);
+	if (image->base)
+		json_put_text(&w, "base", image->base);
 	write_pairs(&w, "files", &image->files);
 	json_put_int(&w, "port", image->port);
 	write_texts(&w, "args", &image->args);

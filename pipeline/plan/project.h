@@ -34,6 +34,7 @@ struct project_pairs {
 struct project_image {
 	bool given;
 	const char *binary;         /* relative to the artifacts; NULL with dockerfile */
+	const char *base;           /* "HOST/REPOSITORY:TAG" that binary stands on; NULL: none */
 	const char *dockerfile;     /* relative to the service's path; NULL with binary */
 	struct project_pairs files; /* name: relative to the service's path; value: in the image */
 	int64_t port;               /* 0: none */

@@ -164,6 +164,11 @@ static bool check_service(struct checking *checking, const struct project_servic
 			files->column,
 			"\"files\" goes with \"binary\": a Dockerfile copies its files itself");
 	}
+	if (service->image.dockerfile && service->image.base) {
+		const struct yaml *base = yaml_get(image, "base");
+		findings_add(checking->findings, checking->project->file, base->line, base->column,
+			"\"base\" goes with \"binary\": a Dockerfile names its base with FROM");
+	}
 	if (!check_image_files(checking, service, yaml_get(image, "files")))
 		return false;
 	if (!service->deploy.given)

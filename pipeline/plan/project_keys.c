@@ -10,6 +10,8 @@
 static const struct shape_row image_rows[] = {
 	{"binary", SHAPE_PATH, AT(project_image, binary),
 		"an ELF program that the build leaves, relative to the artifacts"},
+	{"base", SHAPE_TEXT, AT(project_image, base),
+		"the image that it stands on: HOST/REPOSITORY:TAG"},
 	{"dockerfile", SHAPE_PATH, AT(project_image, dockerfile),
 		"built by buildah instead; relative to the service's path"},
 	{"files", SHAPE_PAIRS, AT(project_image, files),
