@@ -216,6 +216,35 @@ def an_engine_that_is_killed():
     stage.back()
 
 
+def a_power_cut():
+    """What the file system had not written yet is gone: the log ends somewhere, even in the middle of a record."""
+    with closing(sqlite3.connect(LEDGER)) as ledger:
+        ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    known = stage.rows("SELECT max(id) FROM runs")[0][0]
+    change("one", "before the cut", "cc -static -o svc/out svc/main.c")
+    stage.dogshore("run", expect=0)
+    log = LEDGER.with_name("ledger.db-wal")
+    whole = log.read_bytes()
+    check("the newest records are in the log alone", len(whole) > 4096)
+    for share in (0, 0.3, 0.999):
+        part = int(len(whole) * share)
+        what = f"{part} of {len(whole)} bytes of the log"
+        log.write_bytes(whole[:part])
+        LEDGER.with_name("ledger.db-shm").unlink(missing_ok=True)
+        with closing(sqlite3.connect(LEDGER)) as ledger:
+            check(f"{what}: the database is whole", ledger.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
+        check(f"{what}: older runs are known", stage.rows("SELECT max(id) FROM runs")[0][0] >= known)
+        ended = stage.dogshore("run")
+        check(f"{what}: the commit is brought again", (ended.status, ended.document["status"]), (0, "passed"))
+        stage.check_nothing_half_done(what)
+        # as it was before the next cut
+        with closing(sqlite3.connect(LEDGER)) as ledger:
+            ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        change("one", what)
+        stage.dogshore("run", expect=0)
+        whole = log.read_bytes()
+
+
 run_tests(
     a_locked_ledger, a_server_whose_ledger_is_locked, a_damaged_ledger, a_ledger_that_cannot_be_opened, two_runs_at_once, the_same_commit_twice_at_once,
-    a_signal_in_a_build, an_engine_that_is_killed, ready=ready)
+    a_signal_in_a_build, a_power_cut, an_engine_that_is_killed, ready=ready)
