@@ -129,7 +129,7 @@ static bool raise_no_image(const struct reference *reference, struct error *err)
 	scoped(text_free) char *name = reference_text(reference);
 
 	error_raise(err, ERROR_NOT_FOUND, "there is no image \"%s\"", name);
-	return error_next(err, "check its tag: skopeo list-tags docker://%s/%s", reference->host,
+	return error_next(err, "check its tag: dogshore image tags %s/%s", reference->host,
 		reference->repository);
 }
 

@@ -30,27 +30,6 @@ static bool is_unsupported(int status)
 	return status == 404 || status == 400 || status == 405 || status == 501;
 }
 
-/* Link: <URL>; rel="next". Stays on the registry: anything else is not followed. */
-static bool next_page(const struct exchange *x, char **out_url, struct error *err)
-{
-	struct str link = str_of(http_response_header(&x->response, "Link"));
-	const char *end = memchr(link.data ? link.data : "", '>', link.size);
-
-	*out_url = NULL;
-	if (!str_starts_with(link, "<") || !end || !memmem(link.data, link.size, "next", 4))
-		return true;
-	scoped(text_free) char *target = memory_copy(link.data + 1, (size_t)(end - link.data - 1));
-	scoped(text_free) char *url = NULL;
-	if (!location_resolve(x->url, target, NULL, &url, err))
-		return error_while(err, "following the Link of %.*s", url_shown(x->url));
-	if (!url_same_origin(url, x->url))
-		return error_raise(err, ERROR_PROTOCOL,
-			"the list of referrers goes on at another server: %.*s", url_shown(url));
-	*out_url = url;
-	url = NULL;
-	return true;
-}
-
 static bool ask_api(struct session *session, const struct digest *subject, struct state *state,
 	struct error *err)
 {
@@ -79,7 +58,7 @@ static bool ask_api(struct session *session, const struct digest *subject, struc
 		state->api = true;
 		if (!artifact_list_parse(buf_str(&x.response.body), "the list of referrers",
 			    &state->list, err) ||
-			!next_page(&x, &next, err))
+			!session_next_page(&x, &next, err))
 			return false;
 		text_free(&url);
 		url = next;

@@ -424,6 +424,26 @@ bool session_has_code(const struct exchange *exchange, const char *code)
 	return text_equal(refusal.code, code);
 }
 
+bool session_next_page(const struct exchange *x, char **out_url, struct error *err)
+{
+	struct str link = str_of(http_response_header(&x->response, "Link"));
+	const char *end = memchr(link.data ? link.data : "", '>', link.size);
+
+	*out_url = NULL;
+	if (!str_starts_with(link, "<") || !end || !memmem(link.data, link.size, "next", 4))
+		return true;
+	scoped(text_free) char *target = memory_copy(link.data + 1, (size_t)(end - link.data - 1));
+	scoped(text_free) char *url = NULL;
+	if (!location_resolve(x->url, target, NULL, &url, err))
+		return error_while(err, "following the Link of %.*s", url_shown(x->url));
+	if (!url_same_origin(url, x->url))
+		return error_raise(err, ERROR_PROTOCOL, "the list goes on at another server: %.*s",
+			url_shown(url));
+	*out_url = url;
+	url = NULL;
+	return true;
+}
+
 bool session_check_digest(const struct exchange *x, const struct digest *real, struct error *err)
 {
 	const char *text = http_response_header(&x->response, "Docker-Content-Digest");

@@ -94,6 +94,10 @@ bool session_refuse(struct session *session, const struct exchange *exchange, co
 /* Is this the code of the first error in its answer? */
 bool session_has_code(const struct exchange *exchange, const char *code);
 
+/* Link: <URL>; rel="next". Owned; NULL: this was the last page. Stays on the registry: ERROR_PROTOCOL
+ * when it leads anywhere else. */
+bool session_next_page(const struct exchange *exchange, char **out_url, struct error *err) must_use;
+
 /* Docker-Content-Digest is advisory and may use another algorithm; a sha256 that differs is a lie. */
 bool session_check_digest(const struct exchange *exchange, const struct digest *real,
 	struct error *err) must_use;

@@ -15,6 +15,7 @@ extern const struct command image_build_command;
 extern const struct command image_copy_command;
 extern const struct command image_index_command;
 extern const struct command image_inspect_command;
+extern const struct command image_tags_command;
 extern const struct command image_push_command;
 extern const struct command image_sign_command;
 extern const struct command image_verify_command;
@@ -53,6 +54,7 @@ const struct command *const commands[] = {
 	&image_copy_command,
 	&image_index_command,
 	&image_inspect_command,
+	&image_tags_command,
 	&image_push_command,
 	&image_sign_command,
 	&image_verify_command,

@@ -751,6 +751,66 @@ def warnings_are_shown_once():
     check("Warning: and on the terminal, once", result.said.count("warning: the registry says: this repository is going away"), 1)
 
 
+def tags_list_follows_the_link_before_its_own_last():
+    """ECR refuses n > 1000; the Link's own marker is not the last tag."""
+    asked = []
+
+    def script(request, _):
+        if not request.path.endswith("/tags/list"):
+            return None
+        asked.append(request.query)
+        if "n=1000" not in request.query and "mark" not in request.query:
+            return refuse(400, "PAGINATION_NUMBER_INVALID", "n must be at most 1000")
+        page = request.query.partition("mark=")[2]
+        if page == "2":
+            return 200, {}, json.dumps({"name": "a/b", "tags": ["z", "b"]}).encode()
+        return 200, {"Link": f'</v2/a/b/tags/list?n=2&mark={int(page or 0) + 1}>; rel="next"'}, json.dumps({"tags": [f"c{page}", "b"]}).encode()
+
+    fresh()
+    registry = ScriptedRegistry(script)
+    check("tags, Link: all pages, sorted, each once", Result("image", "tags", f"{registry.host}/a/b").document["tags"], ["b", "c", "c1", "z"])
+    check("tags, Link: as it says", asked, ["n=1000", "n=2&mark=1", "n=2&mark=2"])
+    registry.stop()
+
+
+def tags_list_without_a_link_goes_on_behind_the_last():
+    tags = [f"t{i:04}" for i in range(2500)]
+
+    def script(request, _):
+        if not request.path.endswith("/tags/list"):
+            return None
+        last = request.query.partition("last=")[2]
+        first = tags.index(last) + 1 if last else 0
+        return 200, {}, json.dumps({"tags": tags[first:first + 1000]}).encode()
+
+    fresh()
+    registry = ScriptedRegistry(script)
+    check("tags without Link: all", Result("image", "tags", f"{registry.host}/a/b").document["tags"] == tags)
+    check("tags without Link: in three pages", len(registry.requests), 3)
+    registry.stop()
+
+
+def tags_lists_that_lead_astray_are_left():
+    elsewhere = ScriptedRegistry()
+    for what, link, kind in (("another server", f"<http://{elsewhere.host}/v2/a/b/tags/list>; rel=next", "protocol"),
+                             ("itself", '</v2/a/b/tags/list?n=1000>; rel="next"', "protocol")):
+        fresh()
+        registry = ScriptedRegistry(lambda r, _, at=link: (200, {"Link": at}, b'{"tags":["x"]}'))
+        result = Result("image", "tags", f"{registry.host}/a/b")
+        check(f"tags that lead to {what}: an error", (result.status, result.error["kind"]), (3, kind))
+        registry.stop()
+    check("tags that lead to another server: it is not asked", elsewhere.requests, [])
+    elsewhere.stop()
+    registry = ScriptedRegistry(lambda r, _: refuse(404, "NAME_UNKNOWN", "no such repository"))
+    gone = Result("image", "tags", f"{registry.host}/a/b")
+    check("tags of nothing: not found", (gone.status, gone.error["kind"]), (3, "not_found"))
+    registry.script = lambda r, _: (200, {}, b'{"tags":null}')
+    check("tags: null is none", Result("image", "tags", f"{registry.host}/a/b").document["tags"], [])
+    registry.script = lambda r, _: (200, {}, b"<html>")
+    check("tags: a page that is none", Result("image", "tags", f"{registry.host}/a/b").error.get("kind"), "protocol")
+    registry.stop()
+
+
 # ---- vendors
 
 
