@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/parallel.h"
 #include "base/path.h"
 #include "builders/evidence/linker_map.h"
 #include "builders/image/elf.h"
@@ -290,6 +291,17 @@ static int place_of(const struct sbom *sbom, const struct package *package)
 	return -1;
 }
 
+static bool hash_one(void *context, size_t index, struct error *err)
+{
+	struct sbom *sbom = context;
+	struct sbom_file *file = &sbom->files[index];
+
+	if (file->entry->source)
+		return hash_file(file, err);
+	hash_content(file);
+	return true;
+}
+
 static bool collect_files(struct sbom *sbom, struct error *err)
 {
 	const struct tree *tree = &sbom->image->tree;
@@ -304,11 +316,10 @@ static bool collect_files(struct sbom *sbom, struct error *err)
 		*file = (struct sbom_file){.entry = entry,
 			.package = place_of(sbom, entry->package)};
 		sbom->file_count++;
-		if (!entry->source)
-			hash_content(file);
-		else if (!hash_file(file, err))
-			return false;
 	}
+	/* Two digests of every byte: as long as packing them. */
+	if (!parallel_each(sbom->file_count, hash_one, sbom, err))
+		return false;
 	if (sbom->file_count > 0)
 		qsort(sbom->files, sbom->file_count, sizeof(sbom->files[0]), by_path);
 	return true;
