@@ -36,7 +36,9 @@ static bool find_next(struct session *session, const struct exchange *x, size_t 
 {
 	if (!session_next_page(x, out_url, err))
 		return false;
-	if (*out_url || count < TAGS_PAGE || http_response_header(&x->response, "Link"))
+	/* A page of nothing but what is no tag says nothing of where to go on. */
+	if (*out_url || count < TAGS_PAGE || tags->count == 0 ||
+		http_response_header(&x->response, "Link"))
 		return true;
 	scoped(buf_free) struct buf last = {0};
 	percent_append(&last, str_of(tags->items[tags->count - 1]), false);
@@ -71,7 +73,7 @@ bool tags_list(struct session *session, struct strings *out_tags, struct error *
 			.redirect_limit = REDIRECTS,
 			.body_limit_bytes = PAGE_LIMIT};
 		char *next = NULL;
-		size_t count;
+		size_t count = 0;
 
 		if (pages == PAGES)
 			return error_raise(err, ERROR_LIMIT,

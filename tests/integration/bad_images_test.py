@@ -205,8 +205,10 @@ class Liar:
 
     def truth(self, method, path):
         name = path.rpartition("/")[2]
-        kind, name = (self.tag["mediaType"], self.tag["digest"]) if "/manifests/" in path else ("application/octet-stream", name)
-        if name not in self.content:
+        kind = self.tag["mediaType"] if "/manifests/" in path else "application/octet-stream"
+        if "/manifests/" in path and name == "1":
+            name = self.tag["digest"]
+        if name not in self.content or "/referrers/" in path:
             return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
         body = self.content[name]
         return f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + (b"" if method == "HEAD" else body)
