@@ -21,22 +21,27 @@ def free_port():
 
 
 class DockerRegistry:
-    """docker-registry on a free port, with HTTP Basic when a user is given."""
+    """docker-registry on a free port, with HTTP Basic when a user is given; or a mirror of another registry, where the user
+    is for that one."""
 
-    def __init__(self, user=None, password=None):
+    def __init__(self, user=None, password=None, mirror_of=None):
         self.host = f"127.0.0.1:{free_port()}"
         folder = WORK / f"registry-{self.host.split(':')[1]}"
         folder.mkdir()
         auth = ""
-        if user:
+        if mirror_of:
+            auth = f"proxy: {{remoteurl: {mirror_of}, username: {user}, password: '{password}'}}\n"
+        elif user:
             pair = subprocess.run(["htpasswd", "-Bbn", "-C", "5", user, password], capture_output=True, text=True, check=True).stdout
             (folder / "htpasswd").write_text(pair)
             auth = f"auth: {{htpasswd: {{realm: test, path: {folder}/htpasswd}}}}\n"
         (folder / "config.yml").write_text(
             f"version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n{auth}"
             f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}\nhttp: {{addr: {self.host}}}\n")
+        # It would read variables of others, as REGISTRY_AUTH_FILE, as settings of its own.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
         with open(folder / "log", "w") as log:
-            self.process = subprocess.Popen(["docker-registry", "serve", folder / "config.yml"], stdout=log, stderr=log)
+            self.process = subprocess.Popen(["docker-registry", "serve", folder / "config.yml"], stdout=log, stderr=log, env=environment)
         deadline = time.monotonic() + 60
         while True:
             try:
