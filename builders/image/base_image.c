@@ -14,6 +14,7 @@ void base_image_free(struct base_image *base)
 	manifest_free(&base->manifest);
 	image_facts_free(&base->facts);
 	json_free(&base->config);
+	json_free(&base->annotations);
 	*base = (struct base_image){0};
 }
 
@@ -64,6 +65,18 @@ static bool check_layers(const struct manifest *manifest, struct error *err)
 	return true;
 }
 
+static bool read_annotations(struct str manifest, struct base_image *base, struct error *err)
+{
+	scoped(json_free) struct json *value = NULL;
+
+	if (!json_parse(manifest, "its manifest",
+		    &(struct json_limits){.size_bytes = MANIFEST_LIMIT}, &value, err))
+		return false;
+	if (json_is_object(json_get(value, "annotations")))
+		base->annotations = json_copy(json_get(value, "annotations"));
+	return true;
+}
+
 bool base_image_of(struct str manifest, const char *media_type, struct str config,
 	const struct digest *digest, struct base_image *out_base, struct error *err)
 {
@@ -73,6 +86,8 @@ bool base_image_of(struct str manifest, const char *media_type, struct str confi
 		!config_parse(config, "its configuration", &base.facts, err) ||
 		!json_parse(config, "its configuration", NULL, &base.config, err) ||
 		!check_layers(&base.manifest, err))
+		return false;
+	if (!read_annotations(manifest, &base, err))
 		return false;
 	if (base.facts.diff_id_count != base.manifest.count)
 		return error_raise(err, ERROR_INVALID,

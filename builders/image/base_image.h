@@ -29,7 +29,8 @@ struct base_image {
 	struct digest digest; /* of its manifest */
 	struct manifest manifest;
 	struct image_facts facts;
-	struct json *config; /* owned */
+	struct json *config;      /* owned */
+	struct json *annotations; /* owned; of the manifest; NULL: none */
 };
 void base_image_free(struct base_image *base);
 

@@ -17,6 +17,7 @@ extern const struct command image_index_command;
 extern const struct command image_inspect_command;
 extern const struct command image_tags_command;
 extern const struct command image_push_command;
+extern const struct command image_rebase_command;
 extern const struct command image_sign_command;
 extern const struct command image_verify_command;
 extern const struct command init_command;
@@ -56,6 +57,7 @@ const struct command *const commands[] = {
 	&image_inspect_command,
 	&image_tags_command,
 	&image_push_command,
+	&image_rebase_command,
 	&image_sign_command,
 	&image_verify_command,
 	&init_command,

@@ -159,6 +159,69 @@ def a_base_in_a_layout():
     tap.check("the base's users stay", "nonroot" in (WORK / "dynamic-bundle" / "rootfs" / "etc" / "passwd").read_text())
 
 
+def rebased_the_base_is_newer_and_ours_is_the_same():
+    registry = started(DockerRegistry())
+    name, base = f"{registry.host}/apps/app:1", f"{registry.host}/base/box"
+    for number in ("1", "2"):
+        dogshore("image", "push", f"{WORK}/bases:{number}", f"{base}:{number}")
+    os.environ["SOURCE_DATE_EPOCH"] = "86400"
+    out = build(f"{base}:1", WORK / "torebase:1", "--env", "KEPT=app", "--env", "OWN=1", "--label", "team=rooms", "--compression", "gzip")
+    del os.environ["SOURCE_DATE_EPOCH"]
+    pushed = dogshore("image", "push", f"{WORK}/torebase:1", name)
+    shutil.rmtree(WORK / "state" / "registry", ignore_errors=True)
+    result = dogshore("image", "rebase", name, "--onto", f"{base}:2")
+    new, old = base_layers("2"), base_layers("1")
+    tap.check("it says what it was and what it is", (result["was"], result["from"]["layers"], result["onto"]["name"], result["own_layers"]),
+              (pushed["digest"], len(old), f"{base}:2", len(out["layers"])))
+    tap.check("the new base's layers are mounted, but those both have", result["mounted"], len(set(new) - set(old)))
+    tap.check("only documents are sent", result["bytes_sent"] < 8192)
+    run("skopeo", "copy", "--insecure-policy", "--src-tls-verify=false", f"docker://{name}", f"oci:{WORK}/rebased:1")
+    manifest, config = tagged(WORK / "rebased", "1")[1], config_of(WORK / "rebased", "1")
+    tap.check("the tag names it", tagged(WORK / "rebased", "1")[0]["digest"], result["digest"])
+    tap.check("the layers are the new base's and ours", layers_of(manifest), new + [e["digest"] for e in out["layers"]])
+    tap.check("the annotations name the new base", manifest["annotations"], {BASE_DIGEST: tagged(WORK / "bases", "2")[0]["digest"], BASE_NAME: f"{base}:2"})
+    tap.check("the base's settings are the new one's, ours stay", config["config"],
+              {"User": "1234", "Env": ["FROM_BASE=2", "KEPT=app", "OWN=1"], "Entrypoint": ["/app/app"], "WorkingDir": "/",
+               "Labels": {"base": "2", "team": "rooms"}})
+    tap.check("it was created when ours was", config["created"], "1970-01-02T00:00:00Z")
+    tap.check("a history line for each layer", len(config["history"]), len(manifest["layers"]))
+    for kind, document in (("image-manifest-schema.json", manifest), ("config-schema.json", config)):
+        problems = images.schema_problems(kind, document)
+        if problems is not None:
+            tap.check(f"it satisfies {kind}", problems, [])
+    run("umoci", "unpack", "--image", f"{WORK}/rebased:1", WORK / "rebased-bundle")
+    ran = images.run_root(WORK / "rebased-bundle" / "rootfs", ["/app/busybox", "cat", "/etc/base"], uid=1234)
+    tap.check("crun finds the new base in it", ran.stdout + ran.stderr, "base 2\n")
+    ran = images.run_root(WORK / "rebased-bundle" / "rootfs", ["/app/app"], uid=1234)
+    tap.check("and our program", ran.stdout + ran.stderr, "hello from the app\n")
+    os.environ["SOURCE_DATE_EPOCH"] = "86400"
+    build(f"{base}:2", WORK / "fresh:1", "--env", "KEPT=app", "--env", "OWN=1", "--label", "team=rooms", "--compression", "gzip")
+    del os.environ["SOURCE_DATE_EPOCH"]
+    tap.check("its layers are those of a build on the new base", layers_of(tagged(WORK / "fresh", "1")[1]), layers_of(manifest))
+    again = dogshore("image", "rebase", name, "--onto", f"{base}:2")
+    tap.check("again nothing changes", (again["unchanged"], again["digest"], again["uploaded"]), (True, result["digest"], 0))
+    back = dogshore("image", "rebase", name, "--onto", f"{base}:1", "--from", f"{base}:2")
+    tap.check("and back it is the image it was", back["digest"], pushed["digest"])
+    other = started(DockerRegistry())
+    dogshore("image", "push", f"{WORK}/bases:2", f"{other.host}/base/box:2")
+    moved = dogshore("image", "rebase", name, "--onto", f"{other.host}/base/box:2")
+    tap.check("a base on another registry is fetched and sent", (moved["mounted"] + moved["uploaded"] + moved["existing"] >= len(new), moved["digest"] != pushed["digest"]),
+              (True, True))
+    run("skopeo", "copy", "--insecure-policy", "--src-tls-verify=false", f"docker://{name}", f"dir:{WORK}/moved")
+    tap.check("and the image is whole", (WORK / "moved" / "manifest.json").exists())
+    status, error = refused("image", "rebase", name, "--onto", f"{base}:1", "--from", f"{base}:1")
+    tap.check("a base that it does not stand on", (status, "does not stand on" in error["message"]), (2, True))
+    dogshore("image", "push", f"{WORK}/bases:1", f"{registry.host}/apps/plain:1")
+    status, error = refused("image", "rebase", f"{registry.host}/apps/plain:1", "--onto", f"{base}:2")
+    tap.check("an image that does not say what it stands on", (status, error["message"], error["next"]),
+              (2, f'the image "{registry.host}/apps/plain:1" does not say what it stands on', "name its base with --from"))
+    dogshore("image", "index", f"{WORK}/bases:1", "--output", f"{WORK}/index:1")
+    dogshore("image", "push", f"{WORK}/index:1", f"{registry.host}/apps/index:1")
+    status, error = refused("image", "rebase", f"{registry.host}/apps/index:1", "--onto", f"{base}:2")
+    tap.check("an index is rebased image by image", (status, error["message"]), (2, f'"{registry.host}/apps/index:1" is an index'))
+    tap.check("without --onto", refused("image", "rebase", name)[0], 2)
+
+
 def put_image(registry, tag, layers, architecture=NATIVE, media_type=LAYER, kind=MANIFEST, **more):
     """An image of empty blobs in the counting registry; only documents are ever asked for."""
     digests = ["sha256:" + f"{i:064x}" for i in range(layers)]
@@ -219,4 +282,4 @@ def bases_that_make_no_sense_are_refused():
 
 
 tap.run_tests(only_manifest_and_configuration_of_the_base_are_fetched, to_another_registry_the_layers_are_fetched_and_sent,
-              with_its_base_fetched_a_layout_is_whole, a_base_in_a_layout, bases_that_make_no_sense_are_refused, ready=ready, tidy=tidy)
+              rebased_the_base_is_newer_and_ours_is_the_same, with_its_base_fetched_a_layout_is_whole, a_base_in_a_layout, bases_that_make_no_sense_are_refused, ready=ready, tidy=tidy)
