@@ -157,6 +157,8 @@ void sandbox_command(const struct sandbox_options *options, const char *const *a
 		strings_add(out_argv, argv[i]);
 }
 
+enum { TRY_TIMEOUT_MS = 10000 };
+
 static bool try_sandbox(struct error *err)
 {
 	scoped(process_result_free) struct process_result result = {0};
@@ -167,10 +169,16 @@ static bool try_sandbox(struct error *err)
 	const struct process_options start = {.argv = (const char *const *)argv.items,
 		.merge_output = true};
 
-	if (!process_run(&start, (struct str){0}, 10000, 0, &result, err)) {
+	if (!process_run(&start, (struct str){0}, TRY_TIMEOUT_MS, 0, &result, err)) {
 		if (err && err->kind == ERROR_NOT_FOUND)
 			error_next(err, "install it: apt-get install bubblewrap");
 		return error_while(err, "trying the sandbox");
+	}
+	if (result.timed_out) {
+		error_raise(err, ERROR_TIMED_OUT, "the sandbox did not start in %d s",
+			TRY_TIMEOUT_MS / 1000);
+		return error_next(err, "when the machine is busy, try again; else see: bwrap "
+				       "--unshare-all --ro-bind / / true");
 	}
 	if (result.exit.exited && result.exit.status == 0)
 		return true;

@@ -44,15 +44,15 @@ TEST(a_command_sees_its_folder_and_the_system_and_nothing_else)
 
 	buf_append_text(&script, "pwd; echo $EQUALS${SANDBOX_TEST_LEAK-clean}; echo x >made; "
 				 "touch /usr/x 2>/dev/null || echo read-only; ls -A /tmp /root; "
-				 "ls -d /proc/[0-9]* | wc -l; ");
+				 "set -- /proc/[0-9]*; echo $#; ");
 	for (size_t i = 0; i < countof(hidden); i++)
 		buf_printf(&script, "[ -e %s ] && echo sees %s; ", hidden[i], hidden[i]);
 	buf_append_text(&script, "[ $(grep -c : /proc/net/dev) = 1 ] && echo only lo");
 	setenv("SANDBOX_TEST_LEAK", "leaked", 1);
 	CHECK_OK(run_inside(folder, NULL, false, buf_text(&script), &result, &err));
-	/* Processes: bwrap, sh and what counts them. */
+	/* Processes: bwrap and sh, which counts them itself. */
 	CHECK_TEXT(buf_text(&result.output),
-		"/work\na=bclean\nread-only\n/root:\n\n/tmp:\n4\nonly lo\n");
+		"/work\na=bclean\nread-only\n/root:\n\n/tmp:\n2\nonly lo\n");
 	CHECK(file_exists(made));
 	CHECK_OK(folder_remove(folder, &err));
 }
