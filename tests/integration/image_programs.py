@@ -1,10 +1,12 @@
-"""Images for tests: built by `dogshore image build`, run by crun and by podman."""
+"""Programs in images: built by `dogshore image build`, run by crun and by podman."""
 import json
 import os
 import re
 import resource
 import shutil
+import socket
 import subprocess
+import time
 from pathlib import Path
 
 PROGRAM = os.environ["DOGSHORE"]
@@ -20,10 +22,10 @@ def run(*command, check=True, **more):
     return result
 
 
-def build(binary, name, *more, program=PROGRAM, **options):
-    """Into the layout WORK/images under the tag name; what --json --explain says."""
-    command = (program, "image", "build", "--binary", binary, "--output", f"{WORK}/images:{name}", "--json", "--explain", *more)
-    return json.loads(run(*command, **options).stdout)
+def build(binary, name, *more, compression="gzip"):
+    """Into the layout WORK/images under the tag name; what --json --explain says. umoci of Debian 12 reads gzip only."""
+    command = (PROGRAM, "image", "build", "--binary", binary, "--output", f"{WORK}/images:{name}", "--compression", compression, "--json", "--explain")
+    return json.loads(run(*command, *more).stdout)
 
 
 def refusal(binary, *more):
@@ -59,25 +61,27 @@ def can_run(runtime):
     return None
 
 
-_bundles = {}
+_bundles, _runs = {}, []
 
 
 def _bundle(name):
     if name not in _bundles:
         bundle = WORK / "bundles" / re.sub("[^a-z0-9]", "-", name)
         bundle.parent.mkdir(exist_ok=True)
-        # umoci of Debian 12 reads gzip only.
-        run("skopeo", "copy", "--insecure-policy", "--dest-compress-format", "gzip", f"oci:{WORK}/images:{name}", f"oci:{WORK}/gzip:{name}")
-        run("umoci", "unpack", "--image", f"{WORK}/gzip:{name}", bundle)
+        run("umoci", "unpack", "--image", f"{WORK}/images:{name}", bundle)
         _bundles[name] = bundle
     return _bundles[name]
 
 
 def image_config(name):
-    return json.loads(run("skopeo", "inspect", "--config", f"oci:{WORK}/images:{name}").stdout)["config"]
+    layout = WORK / "images"
+    index = json.loads((layout / "index.json").read_text())
+    digest = next(m["digest"] for m in index["manifests"] if m.get("annotations", {}).get("org.opencontainers.image.ref.name") == name)
+    manifest = json.loads((layout / "blobs/sha256" / digest[7:]).read_text())
+    return json.loads((layout / "blobs/sha256" / manifest["config"]["digest"][7:]).read_text())["config"]
 
 
-def crun(name, *args, entrypoint=None, env=(), mounts=(), network="none", cwd="/"):
+def crun_command(name, *args, entrypoint=None, env=(), mounts=(), network="none", cwd="/", identity=None):
     """Runs the tag in a read-only root with a /tmp of its own; mounts are (host folder, path inside)."""
     bundle, settings = _bundle(name), image_config(name)
     spec = WORK / "spec"
@@ -86,6 +90,7 @@ def crun(name, *args, entrypoint=None, env=(), mounts=(), network="none", cwd="/
         run("crun", "spec", cwd=spec)
     config = json.loads((spec / "config.json").read_text())
     uid = int(settings["User"].split(":")[0])
+    _runs.append(None)
     config["process"].update(terminal=False, args=[*(entrypoint or settings["Entrypoint"]), *[str(a) for a in args]], cwd=cwd,
                              user={"uid": uid, "gid": uid}, env=[*settings.get("Env", []), *env])
     config["process"].pop("rlimits", None)
@@ -96,8 +101,11 @@ def crun(name, *args, entrypoint=None, env=(), mounts=(), network="none", cwd="/
     if network == "host":
         config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"] if n["type"] != "network"]
     (bundle / "config.json").write_text(json.dumps(config))
-    identity = f"{os.getpid()}-{bundle.name}"
-    return run(*without_cgroup2(["crun", "--root", WORK / "crun", "run", "-b", bundle, identity]), check=False, stdin=subprocess.DEVNULL)
+    return without_cgroup2(["crun", "--root", WORK / "crun", "run", "-b", bundle, identity or f"{os.getpid()}-{len(_runs)}"])
+
+
+def crun(*words, **more):
+    return run(*crun_command(*words, **more), check=False, stdin=subprocess.DEVNULL)
 
 
 PODMAN = ["podman", "--root", WORK / "podman", "--runroot", WORK / "podman-run", "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs",
@@ -105,27 +113,62 @@ PODMAN = ["podman", "--root", WORK / "podman", "--runroot", WORK / "podman-run",
 _pulled = {}
 
 
-def podman(name, *args, entrypoint=None, env=(), mounts=(), network="none", cwd=None):
+def podman_command(name, *args, entrypoint=None, env=(), mounts=(), network="none", cwd=None, identity=None):
     if name not in _pulled:
         _pulled[name] = run(*PODMAN, "pull", "-q", f"oci:{WORK}/images:{name}").stdout.strip()
     command = [*PODMAN, "run", "--rm", f"--network={network}", "--cgroups=disabled", "--read-only", "--tmpfs", "/tmp:mode=1777"]
     for limit, kind in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC)):
         hard = resource.getrlimit(kind)[1]
-        command += ["--ulimit", f"{limit}={hard}:{hard}"]
+        most = 1024 if hard == resource.RLIM_INFINITY else min(hard, 1024)  # podman would ask for more than this host may have
+        command += ["--ulimit", f"{limit}={most}:{most}"]
     for setting in env:
         command += ["--env", setting]
     for host, inside in mounts:
         command += ["--volume", f"{host}:{inside}"]
+    if identity:
+        command += ["--name", identity]
     if cwd:
         command += ["--workdir", cwd]
     if entrypoint:
         command += ["--entrypoint", json.dumps(list(entrypoint))]
-    return run(*without_cgroup2([*command, _pulled[name], *args]), check=False, stdin=subprocess.DEVNULL)
+    return without_cgroup2([*command, _pulled[name], *args])
 
 
-RUNTIMES = {"crun": crun, "podman": podman}
+RUNTIMES = {"crun": crun_command, "podman": podman_command}
+KILL = {"crun": ["crun", "--root", WORK / "crun", "kill"], "podman": [*PODMAN, "kill", "--signal"]}
 
 
-def tidy():
-    if _pulled:
-        run(*PODMAN, "system", "reset", "--force", check=False)
+class Service:
+    """A program that serves, until the block ends."""
+
+    def __init__(self, runtime, name, *args, port, **more):
+        self.port, self.log = port, open(WORK / f"{runtime}-{re.sub('[^a-z0-9]', '-', name)}.log", "w+", encoding="utf-8")
+        self.runtime, self.identity = runtime, f"{os.getpid()}-{name}-{port}"
+        self.process = subprocess.Popen(RUNTIMES[runtime](name, *args, network="host", identity=self.identity, **more), stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT)
+
+    def output(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def __enter__(self):
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=10).close()
+                return self
+            except ConnectionRefusedError:
+                if self.process.poll() is not None:
+                    raise RuntimeError(f"it ended: {self.output()}") from None
+                time.sleep(0.02)
+
+    def __exit__(self, *_):
+        # SIGTERM may come before the program handles it, and process 1 of a container then ignores it.
+        words = [self.identity, "KILL"] if self.runtime == "crun" else ["KILL", self.identity]
+        run(*without_cgroup2([*KILL[self.runtime], *words]), check=False)
+        self.process.wait()
+        self.log.close()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
