@@ -20,7 +20,8 @@ char *build_log_mask(struct build_log *log, const char *text)
 
 	masker_feed(&masker, str_of(text), &out);
 	masker_flush(&masker, &out);
-	buf_free(&masker.held);
+	masker.secrets = (struct strings){0}; /* borrowed */
+	masker_free(&masker);
 	return buf_take(&out);
 }
 
