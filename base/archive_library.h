@@ -4,8 +4,9 @@
  * Linked in the ordinary way it and its dependencies (libxml2, ICU and the C++ library among them)
  * cost every start of every program of ours 1.8 ms (measured), and few commands read archives. As
  * with libcurl (base/curl_library.h) we compile against its headers and look its functions up. Only
- * the two readers of layers include this: builders/image/foreign_layer.c, which rewrites them, and
- * deployers/local/layer_unpack.c, which unpacks them.
+ * the readers of layers include this: builders/image/foreign_layer.c, which rewrites them,
+ * builders/image/archive_compare.c, which compares them, and deployers/local/layer_unpack.c, which
+ * unpacks them.
  */
 #ifndef BASE_ARCHIVE_LIBRARY_H
 #define BASE_ARCHIVE_LIBRARY_H
@@ -19,6 +20,7 @@
 	X(entry_filetype)                                                                          \
 	X(entry_gid)                                                                               \
 	X(entry_hardlink)                                                                          \
+	X(entry_mtime)                                                                             \
 	X(entry_pathname)                                                                          \
 	X(entry_perm)                                                                              \
 	X(entry_set_hardlink)                                                                      \

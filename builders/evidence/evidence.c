@@ -171,3 +171,55 @@ bool evidence_provenance(const struct layout *layout, const struct layout_entry 
 	return evidence_attest(layout, subject, &statement, signer, err) ||
 	       error_while(err, "writing the provenance");
 }
+
+/* The statement in a referrer's envelope; false for anything else. */
+static bool read_provenance(const struct layout *layout, const struct artifact_entry *entry,
+	const struct digest *subject, struct statement *out, struct error *err)
+{
+	scoped(buf_free) struct buf manifest = {0}, text = {0};
+	scoped(manifest_free) struct manifest parsed = {0};
+	scoped(dsse_free) struct dsse envelope = {0};
+	scoped(statement_free) struct statement statement = {0};
+	struct provenance provenance;
+
+	if (!text_equal(entry->artifact_type, MEDIA_TYPE_IN_TOTO) ||
+		!layout_read_blob(layout, &entry->manifest.digest, MANIFEST_LIMIT, &manifest,
+			err) ||
+		!manifest_parse(buf_str(&manifest), NULL, "a referrer", &parsed, err) ||
+		parsed.count != 1 ||
+		!layout_read_blob(layout, &parsed.items[0].digest, BLOB_LIMIT, &text, err) ||
+		!dsse_parse(buf_str(&text), "the provenance", &envelope, err) ||
+		!statement_parse(buf_str(&envelope.payload), "the provenance", &statement, err) ||
+		!text_equal(statement.predicate_type, PREDICATE_SLSA_PROVENANCE) ||
+		!statement_find(&statement, subject))
+		return false;
+	provenance_read(statement.predicate, &provenance);
+	if (!provenance.commit || !provenance.service)
+		return false;
+	*out = statement;
+	statement = (struct statement){0};
+	return true;
+}
+
+bool evidence_find_provenance(const struct layout *layout, const struct digest *subject,
+	struct statement *out_statement, struct error *err)
+{
+	scoped(artifact_list_free) struct artifact_list list = {0};
+
+	if (!artifact_list_read(layout, subject, &list, err))
+		return false;
+	for (size_t i = 0; i < list.count; i++) {
+		struct error wrong = {0};
+
+		if (read_provenance(layout, &list.items[i], subject, out_statement, &wrong))
+			return true;
+		if (wrong.kind != ERROR_NONE) {
+			error_move(err, &wrong);
+			return false;
+		}
+	}
+	error_raise(err, ERROR_NOT_FOUND,
+		"there is no provenance that says from which commit and service the image is");
+	return error_next(err,
+		"images of a run have it; dogshore image attest --provenance adds it");
+}

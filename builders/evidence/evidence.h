@@ -37,6 +37,14 @@ bool evidence_provenance(const struct layout *layout, const struct layout_entry 
 	const struct provenance_facts *facts, const char *compressor,
 	const struct provenance_items *packages, struct signer *signer, struct error *err) must_use;
 
+/*
+ * The first SLSA provenance about subject that names commit and service, whoever signed it.
+ *
+ * Fails with  ERROR_NOT_FOUND, ERROR_INVALID.
+ */
+bool evidence_find_provenance(const struct layout *layout, const struct digest *subject,
+	struct statement *out_statement, struct error *err) must_use;
+
 bool evidence_is_sbom(const char *artifact_type);
 /* Plain referrers: no envelopes, bundles or signatures. */
 bool evidence_is_plain(const struct artifact_entry *entry);

@@ -16,6 +16,7 @@ extern const struct command image_copy_command;
 extern const struct command image_index_command;
 extern const struct command image_inspect_command;
 extern const struct command image_tags_command;
+extern const struct command image_prove_command;
 extern const struct command image_push_command;
 extern const struct command image_rebase_command;
 extern const struct command image_sign_command;
@@ -56,6 +57,7 @@ const struct command *const commands[] = {
 	&image_index_command,
 	&image_inspect_command,
 	&image_tags_command,
+	&image_prove_command,
 	&image_push_command,
 	&image_rebase_command,
 	&image_sign_command,

@@ -1,7 +1,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/path.h"
-#include "pipeline/engine/run.h"
+#include "pipeline/engine/image_stage.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -39,21 +39,19 @@ static bool lay(void *context, const char *relative, const struct stat *status, 
 	return !S_ISREG(status->st_mode) || file_copy(from, to, err);
 }
 
-bool stage_context(struct run *run, const struct run_service *service, char **out_folder,
-	struct error *err)
+bool image_stage_context(const struct image_stage *stage, char **out_folder, struct error *err)
 {
-	scoped(text_free) char *checkout = path_join(service->folder, "context");
-	scoped(text_free) char *artifacts = path_join(service->folder, "build/artifacts");
-	scoped(text_free) char *folder = path_join(checkout, service->service->path);
-	const char *only[] = {service->service->path};
+	scoped(text_free) char *artifacts = path_join(stage->output, "artifacts");
+	scoped(text_free) char *folder = path_join(stage->files, stage->service->path);
+	const char *only[] = {stage->service->path};
 	struct laying laying = {artifacts, folder};
 
-	if (!folder_remove(checkout, err) ||
-		!snapshot_checkout(run->snapshot, only, 1, checkout, NULL, err))
+	if (!folder_remove(stage->files, err) ||
+		!snapshot_checkout(stage->snapshot, only, 1, stage->files, NULL, err))
 		return false;
 	if (file_is_folder(artifacts) && !folder_walk(artifacts, lay, &laying, err))
 		return error_while(err, "laying the artifacts of \"%s\" over its files",
-			service->service->name);
+			stage->service->name);
 	*out_folder = folder;
 	folder = NULL;
 	return true;

@@ -116,10 +116,6 @@ void stage_note(const struct run *run, const struct run_step *step, const struct
 /* Takes the locks a step needs; *out_held: somebody else deploys the service. */
 bool stage_lock(struct run *run, struct run_step *step, bool *out_held, struct error *err) must_use;
 void stage_unlock(struct run_step *step);
-/* What a Dockerfile's COPY takes from: the commit's files below the service's path, with the artifacts
- * of the build over them. Made anew; owned, below the service's folder. */
-bool stage_context(struct run *run, const struct run_service *service, char **out_folder,
-	struct error *err) must_use;
 /* Where the image of a service goes: "HOST/app/service", "" without a registry. Owned. */
 char *stage_repository(const struct run *run, const struct run_service *service) must_use;
 /* The log of a step; owned. */

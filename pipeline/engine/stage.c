@@ -3,18 +3,14 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "pipeline/engine/image_stage.h"
 #include "pipeline/engine/run.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum {
-	RESULT_BYTES_MAX = 1024 * 1024,
-	LOG_TAIL_BYTES = 4096,
-	REASON_MAX = 400,
-	ARTIFACTS_SHOWN = 8
-};
+enum { RESULT_BYTES_MAX = 1024 * 1024, LOG_TAIL_BYTES = 4096, REASON_MAX = 400 };
 
 char *stage_log(const char *folder, const char *service, const char *step)
 {
@@ -68,124 +64,29 @@ static bool build_command(struct run *run, struct run_service *service, struct s
 	return true;
 }
 
-/* A file of the image is what the build made under that name, else the commit's. */
-static bool add_image_files(struct run *run, struct run_service *service, struct strings *argv,
-	struct error *err)
-{
-	const struct project_pairs *files = &service->service->image.files;
-	scoped(text_free) char *checkout = path_join(service->folder, "files");
-	scoped(text_free) char *output = output_of(service);
-
-	if (!folder_remove(checkout, err))
-		return false;
-	for (size_t i = 0; i < files->count; i++) {
-		scoped(text_free) char *made =
-			memory_format("%s/artifacts/%s", output, files->items[i].name);
-		scoped(text_free) char *path =
-			project_service_file(service->service, files->items[i].name);
-		scoped(text_free) char *given = path_join(checkout, path);
-		const char *only[] = {path};
-		bool built = file_exists(made);
-
-		if (!built && !file_exists(given) &&
-			!snapshot_checkout(run->snapshot, only, 1, checkout, NULL, err))
-			return false;
-		strings_add(argv, "--file");
-		strings_printf(argv, "%s:%s", built ? made : given, files->items[i].value);
-	}
-	return true;
-}
-
-static bool need_binary(const struct run_service *service, const char *output, struct error *err)
-{
-	const char *binary = service->service->image.binary;
-	scoped(text_free) char *artifacts = path_join(output, "artifacts");
-	scoped(text_free) char *path = path_join(artifacts, binary);
-	scoped(buf_free) struct buf list = {0};
-	scoped(strings_free) struct strings names = {0};
-
-	if (file_exists(path))
-		return true;
-	error_raise(err, ERROR_INVALID, "the build of \"%s\" left no artifact \"%s\"",
-		service->service->name, binary);
-	if (!folder_list(artifacts, &names, NULL) || !names.count)
-		return error_next(err, "name it below artifacts: files: in %s",
-			service->service->buildspec);
-	for (size_t i = 0; i < names.count && i < ARTIFACTS_SHOWN; i++)
-		buf_printf(&list, "%s%s", i ? ", " : "", names.items[i]);
-	return error_next(err,
-		"image.binary must be one of them, with its path among the "
-		"artifacts: %s",
-		buf_text(&list));
-}
-
-static bool add_program(struct run *run, struct run_service *service, struct strings *argv,
-	struct error *err)
-{
-	const struct project_image *image = &service->service->image;
-	scoped(text_free) char *output = output_of(service);
-
-	if (!need_binary(service, output, err))
-		return false;
-	strings_add(argv, "--binary");
-	strings_printf(argv, "%s/artifacts/%s", output, image->binary);
-	if (image->base)
-		add_flag(argv, "--base", image->base);
-	if (image->linker_map) {
-		strings_add(argv, "--linker-map");
-		strings_printf(argv, "%s/artifacts/%s", output, image->linker_map);
-	}
-	return add_image_files(run, service, argv, err);
-}
-
-static bool add_dockerfile(struct run *run, struct run_service *service, struct strings *argv,
-	struct error *err)
-{
-	scoped(text_free) char *context = NULL;
-
-	if (!stage_context(run, service, &context, err))
-		return false;
-	strings_add(argv, "--dockerfile");
-	strings_printf(argv, "%s/%s", context, service->service->image.dockerfile);
-	add_flag(argv, "--context", context);
-	return true;
-}
-
 static bool image_command(struct run *run, struct run_service *service, struct strings *argv,
 	struct error *err)
 {
-	const struct project_image *image = &service->service->image;
+	scoped(text_free) char *output = output_of(service);
+	scoped(text_free) char *files = path_join(service->folder, "files");
+	scoped(text_free) char *facts = path_join(service->folder, "facts.json");
 	scoped(text_free) char *layout = memory_format("%s/images/%s/%s:k-%.16s",
 		run->options->state, run->row.app, service->service->name, service->work.key);
 	scoped(text_free) char *parent =
 		memory_format("%s/images/%s", run->options->state, run->row.app);
+	const struct image_stage stage = {.service = service->service,
+		.snapshot = run->snapshot,
+		.output = output,
+		.files = files};
+	const struct image_origin origin = {.repository = run->options->repository,
+		.key = service->work.key,
+		.run = run->row.id,
+		.started_ms = run->row.started_ms};
 
-	if (!folder_make(parent, 0755, err))
+	if (!image_stage_arguments(&stage, argv, err) || !folder_make(parent, 0755, err) ||
+		!image_stage_write_facts(&stage, &origin, facts, err))
 		return false;
-	strings_add(argv, "image");
-	strings_add(argv, "build");
-	if (image->dockerfile ? !add_dockerfile(run, service, argv, err)
-			      : !add_program(run, service, argv, err))
-		return false;
-	for (size_t i = 0; i < image->args.count; i++)
-		add_flag(argv, "--arg", image->args.items[i]);
-	add_pairs(argv, "--env", &image->env);
-	add_pairs(argv, "--label", &image->labels);
-	add_pairs(argv, "--allow-secret", &image->allow_secrets);
-	for (size_t i = 0; i < image->packages.count; i++)
-		add_flag(argv, "--package", image->packages.items[i]);
-	if (image->debug)
-		strings_add(argv, "--debug");
-	if (image->sbom)
-		strings_add(argv, "--sbom");
-	if (image->port) {
-		strings_add(argv, "--port");
-		strings_printf(argv, "%lld", (long long)image->port);
-	}
-	if (image->user)
-		add_flag(argv, "--user", image->user);
-	if (image->compression)
-		add_flag(argv, "--compression", image->compression);
+	add_flag(argv, "--provenance", facts);
 	add_flag(argv, "--output", layout);
 	free(service->layout);
 	service->layout = layout;

@@ -1,3 +1,4 @@
+#include "base/log.h"
 #include "base/memory.h"
 #include "pipeline/source/git.h"
 
@@ -96,6 +97,17 @@ char *git_public_place(const char *place)
 	return memory_format("%.*s%s", (int)(authority - place), place, at + 1);
 }
 
+/* So that the mirror says whose it is; the fetch itself uses the URL it is given. */
+static void note_origin(git_repository *git, const char *shown)
+{
+	git_config *config = NULL;
+
+	if (git_repository_config(&config, git) < 0 ||
+		git_config_set_string(config, "remote.origin.url", shown) < 0)
+		log_trace("source", "the mirror of %s cannot note its origin", shown);
+	git_config_free(config);
+}
+
 bool repository_mirror(const char *url, const char *folder, bool *out_changed, struct error *err)
 {
 	scoped(repository_close) git_repository *git = NULL;
@@ -118,6 +130,7 @@ bool repository_mirror(const char *url, const char *folder, bool *out_changed, s
 	options.callbacks.credentials = give_credentials;
 	options.callbacks.update_tips = note_tip;
 	options.callbacks.payload = &fetching;
+	note_origin(git, shown);
 	int code = git_remote_create_anonymous(&remote, git, url);
 
 	if (code >= 0)

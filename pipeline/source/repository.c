@@ -74,6 +74,28 @@ const char *repository_work_folder(const struct repository *repository)
 	return repository->work_folder;
 }
 
+static char *folder_url(const struct repository *repository)
+{
+	return memory_format("file://%s",
+		repository->work_folder ? repository->work_folder : repository->git_folder);
+}
+
+char *repository_origin(struct repository *repository)
+{
+	git_config *config = NULL;
+	const char *url = NULL;
+	char *place;
+
+	/* A snapshot of the configuration: its texts live as long as it does. */
+	if (git_repository_config_snapshot(&config, repository->git) < 0 ||
+		git_config_get_string(&url, config, "remote.origin.url") < 0 || !*url)
+		place = folder_url(repository);
+	else
+		place = *url == '/' ? memory_format("file://%s", url) : git_public_place(url);
+	git_config_free(config);
+	return place;
+}
+
 void commit_free(struct commit *commit)
 {
 	free(commit->author);

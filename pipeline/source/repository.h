@@ -32,6 +32,10 @@ void repository_free(struct repository **repository);
 const char *repository_git_folder(const struct repository *repository);
 const char *repository_work_folder(const struct repository *repository);
 
+/* Where the repository comes from, for people and documents: the URL of its remote "origin" without
+ * user and password, else "file://" and its folder. Owned. */
+char *repository_origin(struct repository *repository) must_use;
+
 struct commit {
 	char id[GIT_ID_SIZE];
 	char parent[GIT_ID_SIZE]; /* the first; "" when there is none */

@@ -195,7 +195,7 @@ class Shop(scene.Scene):
         index = self.layout() / "index.json"
         if not index.exists():
             return []
-        return [m["annotations"]["org.opencontainers.image.ref.name"] for m in json.loads(index.read_text())["manifests"]]
+        return [tag for m in json.loads(index.read_text())["manifests"] if (tag := m["annotations"].get("org.opencontainers.image.ref.name"))]
 
 
 def check_error(what, result, status, *pieces):
