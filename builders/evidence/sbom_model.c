@@ -392,27 +392,25 @@ static void find_needs(struct sbom *sbom)
 	}
 }
 
-static bool read_licences(struct sbom *sbom, struct error *err)
+static bool read_licence(void *context, size_t index, struct error *err)
 {
 	enum { COPYRIGHT_LIMIT = 64 << 20 };
+	struct sbom *sbom = context;
+	struct sbom_package *package = &sbom->packages[index];
 	scoped(buf_free) struct buf text = {0};
 
-	for (size_t i = 0; i < sbom->package_count; i++) {
-		struct sbom_package *package = &sbom->packages[i];
-
-		if (!package->package->copyright)
-			continue;
-		buf_clear(&text);
-		if (!file_read(package->package->copyright, COPYRIGHT_LIMIT, &text, err))
-			return false;
-		package->licence = sbom_licence_parse(buf_str(&text));
-	}
+	if (!package->package->copyright)
+		return true;
+	if (!file_read(package->package->copyright, COPYRIGHT_LIMIT, &text, err))
+		return false;
+	package->licence = sbom_licence_parse(buf_str(&text));
 	return true;
 }
 
 bool sbom_complete(struct sbom *sbom, struct error *err)
 {
-	if (!collect_files(sbom, err) || !read_licences(sbom, err))
+	if (!collect_files(sbom, err) ||
+		!parallel_each(sbom->package_count, read_licence, sbom, err))
 		return false;
 	find_needs(sbom);
 	return true;

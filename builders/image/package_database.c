@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/parallel.h"
 #include "base/path.h"
 #include "builders/image/package_index.h"
 #include "builders/image/package_status.h"
@@ -21,7 +22,8 @@ enum {
 
 /* A file at from was moved to to, because package by (":" an administrator) put its own there. */
 struct diversion {
-	struct str from, to, by;
+	uint64_t from, to; /* hashes of the paths */
+	struct str by;
 };
 
 struct package_database {
@@ -143,48 +145,55 @@ static struct diversion *read_diversions(const char *dpkg, bool merged, struct b
 		struct str from = next_line(&rest), to = next_line(&rest), by = next_line(&rest);
 
 		list = memory_resize(list, (count + 1) * sizeof(list[0]));
-		list[count++] = (struct diversion){package_index_spelling(from, merged),
-			package_index_spelling(to, merged), by};
+		list[count++] = (struct diversion){package_index_hash(from, merged),
+			package_index_hash(to, merged), by};
 	}
 	*out_count = count;
 	return list;
 }
 
+/* An installed package, and the hashes of its paths. */
+struct listed {
+	struct str stanza;
+	uint64_t *hashes; /* owned */
+	size_t count;
+};
+
 /* One reading of all lists. */
 struct reading {
-	struct package_index_maker *maker;
+	const char *dpkg; /* borrowed */
+	bool merged;
 	struct diversion *diversions; /* owned */
 	size_t diversion_count;
-	struct buf diversion_text, list;
-	const char *dpkg;
-	bool merged;
+	struct buf diversion_text;
+	struct listed *packages; /* owned */
+	size_t count, capacity;
 };
 
 static void reading_free(struct reading *reading)
 {
-	package_index_maker_free(&reading->maker);
+	for (size_t i = 0; i < reading->count; i++)
+		free(reading->packages[i].hashes);
+	free(reading->packages);
 	free(reading->diversions);
 	buf_free(&reading->diversion_text);
-	buf_free(&reading->list);
 }
 
 /* Where a listed file really lies. */
-static struct str diverted(const struct reading *reading, struct str path, struct str package)
+static uint64_t diverted(const struct reading *reading, uint64_t path, struct str package)
 {
-	if (reading->diversion_count == 0)
-		return path;
-	struct str spelled = package_index_spelling(path, reading->merged);
 	for (size_t i = 0; i < reading->diversion_count; i++) {
 		const struct diversion *d = &reading->diversions[i];
-		if (str_equal(d->from, spelled))
+		if (d->from == path)
 			return str_equal(d->by, package) ? path : d->to;
 	}
 	return path;
 }
 
-static void add_list(struct reading *reading, struct str package)
+static void hash_list(const struct reading *reading, struct str rest, struct listed *package)
 {
-	struct str rest = buf_str(&reading->list);
+	struct str name = stanza_field(package->stanza, "Package");
+	size_t capacity = 0;
 
 	while (rest.size > 0) {
 		struct str path = next_line(&rest);
@@ -192,8 +201,15 @@ static void add_list(struct reading *reading, struct str package)
 		bool folder = rest.size > path.size && rest.data[path.size] == '/' &&
 			      memcmp(rest.data, path.data, path.size) == 0;
 
-		if (path.size > 0 && path.data[0] == '/' && !folder)
-			package_index_add_path(reading->maker, diverted(reading, path, package));
+		if (path.size == 0 || path.data[0] != '/' || folder)
+			continue;
+		if (package->count == capacity) {
+			capacity = capacity ? capacity * 2 : 64;
+			package->hashes = memory_resize(package->hashes,
+				capacity * sizeof(package->hashes[0]));
+		}
+		package->hashes[package->count++] =
+			diverted(reading, package_index_hash(path, reading->merged), name);
 	}
 }
 
@@ -225,40 +241,77 @@ static bool is_installed(struct str stanza)
 	       !str_ends_with(status, " not-installed") && !str_ends_with(status, " config-files");
 }
 
-static bool read_package(struct reading *reading, struct str stanza, struct package_place place,
-	struct error *err)
+static bool read_list(void *context, size_t index, struct error *err)
 {
-	scoped(text_free) char *path = info_path(reading->dpkg, stanza, "list");
+	struct reading *reading = context;
+	struct listed *package = &reading->packages[index];
+	scoped(text_free) char *path = info_path(reading->dpkg, package->stanza, "list");
+	scoped(buf_free) struct buf list = {0};
 	struct error ignored = {0};
 
-	if (!package_index_add_package(reading->maker, place))
-		return error_raise(err, ERROR_LIMIT, "more than %d packages are installed",
-			PACKAGE_LIMIT);
-	buf_clear(&reading->list);
-	if (file_read(path, LIST_LIMIT, &reading->list, &ignored))
-		add_list(reading, stanza_field(stanza, "Package"));
+	(void)err;
+	if (file_read(path, LIST_LIMIT, &list, &ignored))
+		hash_list(reading, buf_str(&list), package);
 	else
 		error_ignore(&ignored, "a package without a list owns no file");
 	return true;
 }
 
+static bool find_installed(struct reading *reading, struct str status, struct error *err)
+{
+	struct str stanza;
+
+	while (stanza_next(&status, &stanza)) {
+		if (!is_installed(stanza))
+			continue;
+		if (reading->count == PACKAGE_LIMIT)
+			return error_raise(err, ERROR_LIMIT, "more than %d packages are installed",
+				PACKAGE_LIMIT);
+		if (reading->count == reading->capacity) {
+			reading->capacity = reading->capacity ? 2 * reading->capacity : 256;
+			reading->packages = memory_resize(reading->packages,
+				reading->capacity * sizeof(reading->packages[0]));
+		}
+		reading->packages[reading->count++] = (struct listed){.stanza = stanza};
+	}
+	return true;
+}
+
+static void fill_index(const struct reading *reading, const struct package_stamp *stamp,
+	struct str status, struct package_index *out_index)
+{
+	struct package_index_maker *maker = package_index_maker_new(stamp);
+	size_t paths = 0;
+
+	for (size_t i = 0; i < reading->count; i++)
+		paths += reading->packages[i].count;
+	package_index_reserve(maker, paths);
+	for (size_t i = 0; i < reading->count; i++) {
+		const struct listed *package = &reading->packages[i];
+		struct package_place place = {(uint64_t)(package->stanza.data - status.data),
+			package->stanza.size};
+
+		if (!package_index_add_package(maker, place))
+			break; /* cannot be: counted before */
+		for (size_t j = 0; j < package->count; j++)
+			package_index_add_path(maker, package->hashes[j]);
+	}
+	package_index_finish(maker, out_index);
+	package_index_maker_free(&maker);
+}
+
+/* Nearly a thousand small files: read side by side. */
 static bool build_index(struct package_database *db, const struct package_stamp *stamp,
 	struct error *err)
 {
-	scoped(reading_free) struct reading reading = {.maker = package_index_maker_new(stamp),
-		.dpkg = db->dpkg,
-		.merged = stamp->merged};
-	struct str rest = db->status, stanza;
+	scoped(reading_free) struct reading reading = {.dpkg = db->dpkg, .merged = stamp->merged};
 
 	reading.diversions = read_diversions(db->dpkg, stamp->merged, &reading.diversion_text,
 		&reading.diversion_count);
-	while (stanza_next(&rest, &stanza)) {
-		struct package_place place = {(uint64_t)(stanza.data - db->status.data),
-			stanza.size};
-		if (is_installed(stanza) && !read_package(&reading, stanza, place, err))
-			return false;
-	}
-	package_index_finish(reading.maker, &db->index);
+	if (!find_installed(&reading, db->status, err) ||
+		!parallel_each(reading.count, read_list, &reading, err))
+		return false;
+	fill_index(&reading, stamp, db->status, &db->index);
 	return true;
 }
 

@@ -64,33 +64,48 @@ bool package_index_add_package(struct package_index_maker *maker, struct package
 	return true;
 }
 
-/* Eight bytes at a time: the lists of a full machine are ten megabytes. */
-static uint64_t hash_of(struct str path)
+static uint64_t word_at(const char *bytes, size_t size)
 {
-	const uint64_t factor = 0x9e3779b97f4a7c15; /* 2^64 divided by the golden ratio */
-	uint64_t hash = path.size * factor;
+	uint64_t word = 0;
 
-	while (path.size > 0) {
-		size_t size = path.size < 8 ? path.size : 8;
-		uint64_t word = 0;
-
-		memcpy(&word, path.data, size);
-		hash = (hash ^ word) * factor;
-		hash ^= hash >> 29;
-		path = (struct str){path.data + size, path.size - size};
-	}
-	return hash * factor;
+	memcpy(&word, bytes, size);
+	return word;
 }
 
-struct str package_index_spelling(struct str path, bool merged)
+/* The part of "/usr/lib/x" that "/lib/x" has too. */
+static struct str spelled(struct str path)
 {
-	static const char *const folders[] = {"/usr/lib/", "/usr/bin/", "/usr/sbin/", "/usr/lib64/",
-		"/usr/lib32/", "/usr/libx32/", "/usr/libo32/"};
+	static const char *const folders[] = {"lib/", "bin/", "sbin/", "lib64/", "lib32/",
+		"libx32/", "libo32/"};
 
-	for (size_t i = 0; merged && i < countof(folders); i++)
-		if (str_starts_with(path, folders[i]))
+	if (path.size < 9 || memcmp(path.data, "/usr/", 5) != 0 || !strchr("lbs", path.data[5]))
+		return path;
+	struct str rest = {path.data + 5, path.size - 5};
+	for (size_t i = 0; i < countof(folders); i++)
+		if (str_starts_with(rest, folders[i]))
 			return (struct str){path.data + 4, path.size - 4};
 	return path;
+}
+
+/* Eight bytes at a time: the lists of a full machine are ten megabytes. */
+uint64_t package_index_hash(struct str path, bool merged)
+{
+	const uint64_t factor = 0x9e3779b97f4a7c15; /* 2^64 divided by the golden ratio */
+
+	if (merged)
+		path = spelled(path);
+	uint64_t hash = path.size * factor;
+	const char *at = path.data, *end = path.data + path.size;
+
+	for (; end - at >= 8; at += 8) {
+		hash = (hash ^ word_at(at, 8)) * factor;
+		hash ^= hash >> 29;
+	}
+	if (at < end) {
+		hash = (hash ^ word_at(at, (size_t)(end - at))) * factor;
+		hash ^= hash >> 29;
+	}
+	return hash * factor;
 }
 
 /* The slot that holds hash, or the free one where it belongs. There always is a free one. */
@@ -116,10 +131,16 @@ static void grow(struct package_index_maker *maker)
 	free(old);
 }
 
-void package_index_add_path(struct package_index_maker *maker, struct str path)
+void package_index_reserve(struct package_index_maker *maker, size_t path_count)
 {
-	uint64_t hash = hash_of(package_index_spelling(path, maker->stamp.merged));
+	while (maker->slot_count < 2 * (path_count + 1))
+		maker->slot_count *= 2;
+	free(maker->slots);
+	maker->slots = memory_new_array(maker->slot_count, sizeof(maker->slots[0]));
+}
 
+void package_index_add_path(struct package_index_maker *maker, uint64_t hash)
+{
 	if (2 * (maker->used + 1) > maker->slot_count)
 		grow(maker);
 	uint64_t *slot = &maker->slots[slot_of(maker->slots, maker->slot_count, hash)];
@@ -150,7 +171,7 @@ int package_index_find(const struct package_index *index, struct str path)
 {
 	if (index->slot_count == 0)
 		return -1;
-	uint64_t hash = hash_of(package_index_spelling(path, index->stamp.merged));
+	uint64_t hash = package_index_hash(path, index->stamp.merged);
 	size_t first = (size_t)(hash >> 20) & (index->slot_count - 1), at = first;
 
 	/* A damaged file may have no free slot. */

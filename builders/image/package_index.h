@@ -48,12 +48,14 @@ void package_index_maker_free(struct package_index_maker **maker);
 /* False when there are PACKAGE_LIMIT already. */
 bool package_index_add_package(struct package_index_maker *maker, struct package_place place)
 	must_use;
-/* path belongs to the package added last; the first owner of a path stays. */
-void package_index_add_path(struct package_index_maker *maker, struct str path);
+/* Room for that many paths, before the first is added; more may come. */
+void package_index_reserve(struct package_index_maker *maker, size_t path_count);
+/* The path of this hash belongs to the package added last; the first owner of a path stays. */
+void package_index_add_path(struct package_index_maker *maker, uint64_t path_hash);
 void package_index_finish(struct package_index_maker *maker, struct package_index *out_index);
 
-/* Where dpkg's list files spell "/usr/lib/x" as "/lib/x" or the other way, one name for both. */
-struct str package_index_spelling(struct str path, bool merged);
+/* What stands for a path. merged: "/usr/lib/x" and "/lib/x" are one file, so they have one hash. */
+uint64_t package_index_hash(struct str path, bool merged);
 
 /* The number of the package that owns path; -1: none does. */
 int package_index_find(const struct package_index *index, struct str path);

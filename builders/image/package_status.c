@@ -50,7 +50,8 @@ struct str stanza_field(struct str stanza, const char *name)
 	while (stanza.size > 0) {
 		struct str line = line_of(stanza);
 
-		if (line.size > name_size && line.data[name_size] == ':' &&
+		/* Most lines continue a field. */
+		if (line.size > name_size && line.data[0] != ' ' && line.data[name_size] == ':' &&
 			strncasecmp(line.data, name, name_size) == 0)
 			return whole_value(stanza, name_size + 1);
 		skip(&stanza, line.size);
