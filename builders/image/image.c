@@ -11,6 +11,9 @@
 
 #include <stdlib.h>
 
+/* A second packer costs more than it saves for fewer layers. */
+enum { TURNS_FROM = 4 };
+
 void image_free(struct image *image)
 {
 	free(image->architecture);
@@ -269,6 +272,55 @@ static bool collect(struct builder *b, struct error *err)
 	return (b->options->base || add_fixed(b, err)) && add_packages(b, err);
 }
 
+/* Takes *work. */
+static bool end_layer(struct builder *b, struct layer_work **work, struct error *err)
+{
+	struct layer *layer = &b->image->layers[b->image->layer_count];
+
+	if (!layer_end(work, layer, err))
+		return false;
+	b->image->layer_count++;
+	b->image->size_bytes += layer->packed.size_bytes;
+	return true;
+}
+
+static bool build_each(struct builder *b, const struct layer_plan *plan,
+	const struct layer_options *options, const struct layout *layout, struct error *err)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		struct layer_work *work = NULL;
+
+		if (!layer_begin(&b->image->tree, &plan->parts[i], options, layout, &work, err) ||
+			!end_layer(b, &work, err))
+			return false;
+	}
+	return true;
+}
+
+/* With many small layers: while a helper compresses the end of one, the next is read. */
+static bool build_in_turns(struct builder *b, const struct layer_plan *plan,
+	const struct layer_options *given, const struct layout *layout, struct error *err)
+{
+	scoped(packer_free) struct packer *second = packer_new(given->compression);
+	struct layer_options options[2] = {*given, *given};
+	scoped(layer_work_free) struct layer_work *before = NULL;
+
+	options[1].packer = second;
+	packer_alternates(options[0].packer);
+	packer_alternates(second);
+	for (size_t i = 0; i < plan->count; i++) {
+		scoped(layer_work_free) struct layer_work *work = NULL;
+
+		if (!layer_begin(&b->image->tree, &plan->parts[i], &options[i % 2], layout, &work,
+			    err) ||
+			(before && !end_layer(b, &before, err)))
+			return false;
+		before = work;
+		work = NULL;
+	}
+	return !before || end_layer(b, &before, err);
+}
+
 static bool build_layers(struct builder *b, const struct layout *layout, struct error *err)
 {
 	struct image *image = b->image;
@@ -290,15 +342,10 @@ static bool build_layers(struct builder *b, const struct layout *layout, struct 
 		options.fence_identity = leak_fence_identity(b->fence, &key);
 	}
 	image->layers = memory_new_array(plan.count, sizeof(image->layers[0]));
-	for (size_t i = 0; i < plan.count; i++) {
-		struct layer *layer = &image->layers[i];
-		if (!layer_build(&image->tree, &plan.parts[i], &options, layout, layer, err))
-			return false;
-		image->layer_count++;
-		image->size_bytes += layer->packed.size_bytes;
-	}
+	bool done = plan.count >= TURNS_FROM ? build_in_turns(b, &plan, &options, layout, err)
+					     : build_each(b, &plan, &options, layout, err);
 	packer_rest(b->packer);
-	return true;
+	return done;
 }
 
 static void search_settings(struct builder *b, const char *kind, const struct strings *list)

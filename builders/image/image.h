@@ -78,8 +78,9 @@ void image_free(struct image *image);
  * Builds, and tags it in the layout when all is written and the image's own loader finds the
  * libraries that were put in (loader_check.h).
  *
- * Fails with ERROR_FAILED when a secret would be in the image; the kinds of closure_add(), tree_add_…() and layer_build(); ERROR_USAGE for options that
- * make no sense (also a SOURCE_DATE_EPOCH that is no number).
+ * Fails with ERROR_FAILED when a secret would be in the image; the kinds of closure_add(),
+ * tree_add_…() and layer_begin(); ERROR_USAGE for options that make no sense (also a
+ * SOURCE_DATE_EPOCH that is no number).
  */
 bool image_build(const struct image_options *options, struct image *out_image, struct error *err)
 	must_use;

@@ -295,71 +295,114 @@ static void note_clean(bool clean, const struct layer_options *options,
 	layer_cache_put_note(options->cache, &note);
 }
 
-static bool make(const struct listing *list, const struct layer_options *options,
-	const struct layout *layout, struct layer *layer, struct error *err)
-{
-	scoped(layout_blob_discard) struct layout_blob blob = {0};
-	struct packer *packer = options->packer;
-	struct digest diff_id, key;
+struct layer_work {
+	const struct layer_options *options; /* borrowed, as the two below */
+	const struct layout *layout;
+	const struct layer_part *part;
+	struct layer layer;
+	struct layout_blob blob;
+	struct digest key; /* of what it is made from */
+	bool by_files;     /* there is such a key */
+	bool packing;      /* the packer has the rest of it */
+	bool clean;        /* no secret was found */
+};
 
-	if (!layout_blob_create(layout, &blob, err))
-		return false;
+void layer_work_free(struct layer_work **work)
+{
+	if (!*work)
+		return;
+	layout_blob_discard(&(*work)->blob);
+	layer_free(&(*work)->layer);
+	free(*work);
+	*work = NULL;
+}
+
+/* Gives all of it to the packer, unless it turns out to be known. */
+static bool start(struct layer_work *work, const struct listing *list, struct error *err)
+{
+	const struct layer_options *options = work->options;
+	struct digest diff_id, key;
 	size_t before = options->fence ? leak_fence_count(options->fence) : 0;
 
-	packer_begin(packer, blob.fd, layout->path);
+	if (!layout_blob_create(work->layout, &work->blob, err))
+		return false;
+	packer_begin(options->packer, work->blob.fd, work->layout->path);
 	if (!pack_all(list, options, err))
 		return false;
-	bool clean = !options->fence || leak_fence_count(options->fence) == before;
-	if (!clean && leak_fence_refuses(options->fence))
+	work->clean = !options->fence || leak_fence_count(options->fence) == before;
+	if (!work->clean && leak_fence_refuses(options->fence))
 		return true; /* the bytes go nowhere */
-	if (options->cache && packer_peek(packer, &diff_id)) {
+	if (options->cache && packer_peek(options->packer, &diff_id)) {
 		key = key_of_content(&diff_id, options->compression);
-		if (layer_cache_take(options->cache, &key, layout, &layer->packed)) {
-			layer->reused = true;
-			note_clean(clean, options, &diff_id);
+		if (layer_cache_take(options->cache, &key, work->layout, &work->layer.packed)) {
+			work->layer.reused = true;
+			note_clean(work->clean, options, &diff_id);
 			return true;
 		}
 	}
-	if (!packer_finish(packer, &layer->packed, err) ||
-		!layout_blob_commit(layout, &blob, &layer->packed.digest, err))
+	work->packing = true;
+	return packer_flush(options->packer, err);
+}
+
+static bool finish(struct layer_work *work, struct error *err)
+{
+	const struct layer_options *options = work->options;
+	struct packed *packed = &work->layer.packed;
+
+	if (!packer_finish(options->packer, packed, err) ||
+		!layout_blob_commit(work->layout, &work->blob, &packed->digest, err))
 		return false;
 	if (options->cache) {
-		key = key_of_content(&layer->packed.diff_id, options->compression);
-		layer_cache_store(options->cache, &key, layout, &layer->packed);
-		note_clean(clean, options, &layer->packed.diff_id);
+		struct digest key = key_of_content(&packed->diff_id, options->compression);
+		layer_cache_store(options->cache, &key, work->layout, packed);
+		note_clean(work->clean, options, &packed->diff_id);
 	}
 	return true;
 }
 
-bool layer_build(const struct tree *tree, const struct layer_part *part,
-	const struct layer_options *options, const struct layout *layout, struct layer *out_layer,
-	struct error *err)
+bool layer_begin(const struct tree *tree, const struct layer_part *part,
+	const struct layer_options *options, const struct layout *layout,
+	struct layer_work **out_work, struct error *err)
 {
 	scoped(listing_free) struct listing list = {0};
-	struct layer layer = {.kind = part->kind,
+	scoped(layer_work_free) struct layer_work *work = memory_new(sizeof(*work));
+	struct layer *layer = &work->layer;
+
+	*work = (struct layer_work){.options = options, .layout = layout, .part = part};
+	*layer = (struct layer){.kind = part->kind,
 		.compression = options->compression,
 		.entry_count = part->count};
-	struct digest key = {0};
-
 	list_part(tree, part, &list);
-	bool by_files = options->cache && all_quiet(&list);
-	if (by_files) {
-		key = key_of_inputs(&list, options);
-		layer.reused = layer_cache_take(options->cache, &key, layout, &layer.packed);
+	work->by_files = options->cache && all_quiet(&list);
+	if (work->by_files) {
+		work->key = key_of_inputs(&list, options);
+		layer->reused =
+			layer_cache_take(options->cache, &work->key, layout, &layer->packed);
 	}
-	if (layer.reused && options->fence &&
-		!search_again(&list, options, &layer.packed.diff_id, err))
+	if (layer->reused && options->fence &&
+		!search_again(&list, options, &layer->packed.diff_id, err))
 		return error_while(err, "searching the layer \"%s\" for secrets",
 			layer_kind_name(part->kind));
-	if (!layer.reused) {
-		if (!make(&list, options, layout, &layer, err))
-			return error_while(err, "packing the layer \"%s\"",
-				layer_kind_name(part->kind));
-		if (by_files && layer.packed.size_bytes > 0)
-			layer_cache_store(options->cache, &key, layout, &layer.packed);
-	}
-	*out_layer = layer;
-	for (size_t i = 0; i < part->packages.count; i++)
-		strings_add(&out_layer->packages, part->packages.items[i]);
+	if (!layer->reused && !start(work, &list, err))
+		return error_while(err, "packing the layer \"%s\"", layer_kind_name(part->kind));
+	*out_work = work;
+	work = NULL;
+	return true;
+}
+
+bool layer_end(struct layer_work **work, struct layer *out_layer, struct error *err)
+{
+	scoped(layer_work_free) struct layer_work *w = *work;
+	bool found = w->layer.reused && !w->blob.fd; /* without reading it */
+
+	*work = NULL;
+	if (w->packing && !finish(w, err))
+		return error_while(err, "packing the layer \"%s\"", layer_kind_name(w->part->kind));
+	if (w->by_files && !found && w->layer.packed.size_bytes > 0)
+		layer_cache_store(w->options->cache, &w->key, w->layout, &w->layer.packed);
+	for (size_t i = 0; i < w->part->packages.count; i++)
+		strings_add(&w->layer.packages, w->part->packages.items[i]);
+	*out_layer = w->layer;
+	w->layer = (struct layer){0};
 	return true;
 }

@@ -35,10 +35,20 @@ struct layer_options {
 	struct digest fence_identity;
 };
 
-/* Packs the entries of one part. When the fence finds a secret, no layer is written and its digest is
- * zero; the rest is still looked at. ERROR_CONFLICT when a file changed since it was added to the tree. */
-bool layer_build(const struct tree *tree, const struct layer_part *part,
-	const struct layer_options *options, const struct layout *layout, struct layer *out_layer,
-	struct error *err) must_use;
+/*
+ * Packs the entries of one part: all of it was read when layer_begin() returns, the helpers of the
+ * packer may still compress it until layer_end(). Between the two another layer can begin on another
+ * packer.
+ *
+ * When the fence finds a secret, no layer is written and its digest is zero; the rest is still looked
+ * at. ERROR_CONFLICT when a file changed since it was added to the tree.
+ */
+struct layer_work;
+bool layer_begin(const struct tree *tree, const struct layer_part *part,
+	const struct layer_options *options, const struct layout *layout,
+	struct layer_work **out_work, struct error *err) must_use;
+/* Takes *work, also when it fails. */
+bool layer_end(struct layer_work **work, struct layer *out_layer, struct error *err) must_use;
+void layer_work_free(struct layer_work **work); /* drops it */
 
 #endif

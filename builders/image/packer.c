@@ -113,6 +113,7 @@ struct packer {
 	struct engine engines[HELPER_LIMIT];
 	size_t helper_count;
 	bool all_started;
+	bool flushes; /* packer_flush() is worth while */
 	bool ending;
 };
 
@@ -327,6 +328,11 @@ void packer_begin(struct packer *packer, int fd, const char *what)
 	packer->blob_hasher = hasher_new();
 }
 
+void packer_alternates(struct packer *packer)
+{
+	packer->flushes = true;
+}
+
 void packer_warm(struct packer *packer)
 {
 	if (packer->compression != COMPRESSION_NONE)
@@ -444,6 +450,14 @@ bool packer_peek(struct packer *packer, struct digest *out_diff_id)
 	packer->peeked = true;
 	*out_diff_id = packer->packed.diff_id;
 	return true;
+}
+
+bool packer_flush(struct packer *packer, struct error *err)
+{
+	if (!packer->flushes || packer->compression == COMPRESSION_NONE)
+		return true;
+	start_helpers(packer, 1);
+	return submit(packer, true, err);
 }
 
 bool packer_finish(struct packer *packer, struct packed *out_packed, struct error *err)

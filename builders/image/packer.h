@@ -38,6 +38,9 @@ void packer_free(struct packer **packer);
  * output in errors. A blob that was begun before and not finished is dropped. */
 void packer_begin(struct packer *packer, int fd, const char *what);
 
+/* Blobs of this packer and of another one take turns: packer_flush() is worth while. */
+void packer_alternates(struct packer *packer);
+
 /* Lets the helpers load their libraries while the caller finds out what there is to pack. A hint. */
 void packer_warm(struct packer *packer);
 
@@ -64,6 +67,10 @@ bool packer_peek(struct packer *packer, struct digest *out_diff_id);
 
 /* No further blob will come: the helpers may end while the caller does other things. */
 void packer_rest(struct packer *packer);
+
+/* All was added: the last block goes to a helper, while the caller does something else before it calls
+ * packer_finish(). A hint. */
+bool packer_flush(struct packer *packer, struct error *err) must_use;
 
 /* Writes what is left. The packer can then begin another blob. */
 bool packer_finish(struct packer *packer, struct packed *out_packed, struct error *err) must_use;
