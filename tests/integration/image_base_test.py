@@ -222,6 +222,42 @@ def rebased_the_base_is_newer_and_ours_is_the_same():
     tap.check("without --onto", refused("image", "rebase", name)[0], 2)
 
 
+def the_local_registry_mounts_too():
+    """dogshore local's registry, which is ECR: repositories must exist, and who pushes needs a token."""
+    try:
+        import botocore.session  # noqa: F401
+    except ImportError:
+        return tap.skip("the local registry", "python3-botocore is not installed")
+    from local_cloud import Cloud
+    cloud = Cloud()
+    try:
+        ecr = cloud.client("ecr")
+        for repository in ("base/box", "apps/app"):
+            ecr.create_repository(repositoryName=repository)
+        host = f"127.0.0.1:{cloud.program.port}"
+        token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+        (WORK / "docker").mkdir(exist_ok=True)
+        (WORK / "docker" / "config.json").write_text(json.dumps({"auths": {host: {"auth": token}}}))
+        os.environ["DOCKER_CONFIG"] = str(WORK / "docker")
+        for number in ("1", "2"):
+            dogshore("image", "push", f"{WORK}/bases:{number}", f"{host}/base/box:{number}")
+        shutil.rmtree(WORK / "state" / "registry", ignore_errors=True)
+        build(f"{host}/base/box:1", WORK / "ecr:1")
+        pushed = dogshore("image", "push", f"{WORK}/ecr:1", f"{host}/apps/app:1")
+        tap.check("the base's layers are mounted", pushed["mounted"], len(base_layers("1")))
+        shutil.rmtree(WORK / "state" / "registry", ignore_errors=True)
+        rebased = dogshore("image", "rebase", f"{host}/apps/app:1", "--onto", f"{host}/base/box:2")
+        tap.check("and those of a newer one", (rebased["mounted"], rebased["bytes_sent"] < 8192),
+                  (len(set(base_layers("2")) - set(base_layers("1"))), True))
+        seen = ecr.describe_images(repositoryName="apps/app", imageIds=[{"imageTag": "1"}])["imageDetails"][0]["imageDigest"]
+        tap.check("the ECR API names the new image", seen, rebased["digest"])
+        dogshore("image", "copy", f"{host}/apps/app:1", f"oci:{WORK}/from-ecr:1")
+        tap.check("it can be pulled whole", len(layers_of(tagged(WORK / "from-ecr", "1")[1])), len(base_layers("2")) + rebased["own_layers"])
+    finally:
+        os.environ.pop("DOCKER_CONFIG", None)
+        cloud.close()
+
+
 def put_image(registry, tag, layers, architecture=NATIVE, media_type=LAYER, kind=MANIFEST, **more):
     """An image of empty blobs in the counting registry; only documents are ever asked for."""
     digests = ["sha256:" + f"{i:064x}" for i in range(layers)]
@@ -282,4 +318,5 @@ def bases_that_make_no_sense_are_refused():
 
 
 tap.run_tests(only_manifest_and_configuration_of_the_base_are_fetched, to_another_registry_the_layers_are_fetched_and_sent,
-              rebased_the_base_is_newer_and_ours_is_the_same, with_its_base_fetched_a_layout_is_whole, a_base_in_a_layout, bases_that_make_no_sense_are_refused, ready=ready, tidy=tidy)
+              rebased_the_base_is_newer_and_ours_is_the_same, the_local_registry_mounts_too,
+              with_its_base_fetched_a_layout_is_whole, a_base_in_a_layout, bases_that_make_no_sense_are_refused, ready=ready, tidy=tidy)

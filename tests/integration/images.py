@@ -115,7 +115,8 @@ class Podman:
     def __init__(self, host):
         (WORK / "registries.conf").write_text(f'[[registry]]\nlocation = "{host}"\ninsecure = true\n')
         os.environ["CONTAINERS_REGISTRIES_CONF"] = str(WORK / "registries.conf")
-        self.flags = ["--root", WORK / "podman", "--runroot", WORK / "podman-run", "--tmpdir", WORK / "podman-tmp", "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs"]
+        self.flags = ["--root", WORK / "podman", "--runroot", WORK / "podman-run", "--tmpdir", WORK / "podman-tmp", "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs",
+                      "--tmpdir", WORK / "podman-tmp"]
 
     def __call__(self, *words, **more):
         return run("podman", *self.flags, *words, **more)
