@@ -7,6 +7,7 @@
 #include "builders/image/config_rewrite.h"
 #include "builders/image/foreign_layer.h"
 #include "builders/image/image_options.h"
+#include "builders/image/scratch.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@ enum { CONFIG_LIMIT = 4 << 20, DOCKERFILE_LIMIT = 1 << 20 };
 struct work {
 	const struct dockerfile_options *options;
 	struct image *image;
-	char *folder; /* owned, with all below; what buildah left */
+	struct scratch scratch; /* what buildah left */
 	struct layout layout;
 	struct manifest manifest;
 	struct image_facts facts;
@@ -29,11 +30,7 @@ struct work {
 
 static void work_free(struct work *work)
 {
-	struct error err = {0};
-
-	if (work->folder && !folder_remove(work->folder, &err))
-		error_ignore(&err, "temporary files are the system's to remove");
-	text_free(&work->folder);
+	scratch_close(&work->scratch);
 	layout_free(&work->layout);
 	manifest_free(&work->manifest);
 	image_facts_free(&work->facts);
@@ -48,7 +45,7 @@ static char *part_path(const struct work *work, const struct digest *digest)
 	char hex[DIGEST_HEX_SIZE];
 
 	digest_to_hex(digest, hex);
-	return memory_format("%s/image/%s", work->folder, hex);
+	return memory_format("%s/image/%s", work->scratch.path, hex);
 }
 
 /* Is there an instruction RUN? */
@@ -85,21 +82,21 @@ static bool build(struct work *work, struct error *err)
 	const struct dockerfile_options *options = work->options;
 	scoped(text_free) char *parent = path_parent(options->file);
 
-	if (!folder_make_temporary(NULL, "dogshore-dockerfile-", &work->folder, err))
+	if (!scratch_open("dogshore-dockerfile-", &work->scratch, err))
 		return false;
-	scoped(text_free) char *image = path_join(work->folder, "image");
+	scoped(text_free) char *image = path_join(work->scratch.path, "image");
 	return buildah_build(&(struct buildah_options){.file = options->file,
 				     .context = options->context ? options->context : parent,
 				     .build_args = options->build_args,
 				     .target = options->target,
 				     .platform = options->image.platform,
 				     .no_cache = options->no_cache},
-		work->folder, image, err);
+		work->scratch.path, image, err);
 }
 
 static bool read_documents(struct work *work, struct error *err)
 {
-	scoped(text_free) char *path = path_join(work->folder, "image/manifest.json");
+	scoped(text_free) char *path = path_join(work->scratch.path, "image/manifest.json");
 	scoped(buf_free) struct buf manifest = {0}, config = {0};
 
 	if (!file_read(path, MANIFEST_LIMIT, &manifest, err) ||

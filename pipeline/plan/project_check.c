@@ -132,6 +132,22 @@ static bool check_image_files(struct checking *checking, const struct project_se
 	return true;
 }
 
+/* What a Dockerfile says by itself, or what is only known of a program. */
+static void check_dockerfile(struct checking *checking, const struct yaml *image)
+{
+	static const char *const of_binary[] = {"base", "files", "packages", "debug", "sbom",
+		"linker_map"};
+
+	for (size_t i = 0; i < countof(of_binary); i++) {
+		const struct yaml *at = yaml_get(image, of_binary[i]);
+
+		if (at)
+			findings_add(checking->findings, checking->project->file, at->line,
+				at->column, "\"%s\" goes with \"binary\", not with \"dockerfile\"",
+				of_binary[i]);
+	}
+}
+
 static bool check_service(struct checking *checking, const struct project_service *service,
 	const struct yaml *node)
 {
@@ -158,17 +174,8 @@ static bool check_service(struct checking *checking, const struct project_servic
 		!check_file(checking, service, yaml_get(image, "dockerfile"),
 			service->image.dockerfile, NULL))
 		return false;
-	if (service->image.dockerfile && service->image.files.count) {
-		const struct yaml *files = yaml_get(image, "files");
-		findings_add(checking->findings, checking->project->file, files->line,
-			files->column,
-			"\"files\" goes with \"binary\": a Dockerfile copies its files itself");
-	}
-	if (service->image.dockerfile && service->image.base) {
-		const struct yaml *base = yaml_get(image, "base");
-		findings_add(checking->findings, checking->project->file, base->line, base->column,
-			"\"base\" goes with \"binary\": a Dockerfile names its base with FROM");
-	}
+	if (service->image.dockerfile)
+		check_dockerfile(checking, image);
 	if (!check_image_files(checking, service, yaml_get(image, "files")))
 		return false;
 	if (!service->deploy.given)

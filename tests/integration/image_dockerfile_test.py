@@ -5,6 +5,8 @@ import io
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import tarfile
 import time
@@ -237,6 +239,27 @@ def secrets_stop_the_build():
     tap.check("a secret as build argument would stand in the history", (status, "history:" in json.dumps(error)), (1, True))
 
 
+def what_a_killed_build_left_is_removed_by_the_next():
+    folder = context("killed", 'FROM scratch\nCOPY root /\nRUN ["/app/busybox", "sleep", "600"]\n')
+    read, write = os.pipe()
+    process = subprocess.Popen([PROGRAM, "image", "build", "--dockerfile", folder / "Dockerfile", "--output", WORK / "killed:1"],
+                               stdout=subprocess.DEVNULL, stderr=write, start_new_session=True)
+    os.close(write)
+    with os.fdopen(read) as said:
+        for line in said:
+            if "RUN" in line:
+                break
+        left = [p for p in WORK.iterdir() if p.name.startswith("dogshore-dockerfile-")]
+        tap.check("a build works in a folder of its own", len(left), 1)
+        build(WORK / "contexts" / "first", WORK / "meanwhile:1")
+        tap.check("another build leaves it alone", left[0].exists())
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        said.read()  # ends when all that held the pipe are gone
+    build(WORK / "contexts" / "first", WORK / "after:1")
+    tap.check("the next one removes it", left[0].exists(), False)
+
+
 def failures_say_what_to_do():
     folder = context("broken", "FROM scratch\nCOPY nothing /\n")
     process = run(PROGRAM, "image", "build", "--dockerfile", folder / "Dockerfile", "--output", WORK / "bad:1", check=False)
@@ -270,4 +293,4 @@ def failures_say_what_to_do():
 
 tap.run_tests(two_builds_at_two_times_give_one_digest, layers_and_configuration_are_normal, it_runs_under_crun_and_podman,
               squashed_it_is_one_layer_without_what_was_removed, flags_are_laid_over_the_dockerfile, a_base_from_a_registry,
-              a_run_builds_it_from_the_commit_and_the_artifacts, secrets_stop_the_build, failures_say_what_to_do, ready=ready)
+              a_run_builds_it_from_the_commit_and_the_artifacts, what_a_killed_build_left_is_removed_by_the_next, secrets_stop_the_build, failures_say_what_to_do, ready=ready)

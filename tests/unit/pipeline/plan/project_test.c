@@ -321,6 +321,36 @@ TEST(missing_files_are_found_in_one_go)
 	CHECK_OK(folder_remove(folder, &err));
 }
 
+TEST(what_goes_with_a_binary_does_not_go_with_a_dockerfile)
+{
+	static const char text[] = "app: a\nservices:\n  one:\n    path: one\n    image:\n"
+				   "      dockerfile: Dockerfile\n      base: h/r:1\n"
+				   "      files: {x: /x}\n      port: 80\n";
+	scoped(project_free) struct project *project = NULL;
+	scoped(findings_free) struct findings findings = {0};
+	scoped(error_free) struct error err = {0};
+	scoped(text_free) char *folder = NULL;
+	char said[4096] = "";
+	FILE *out = fmemopen(said, sizeof(said) - 1, "w");
+
+	REQUIRE_OK(folder_make_temporary(NULL, "project", &folder, &err));
+	put(folder, "one/buildspec.yml", "version: 0.2\n");
+	put(folder, "one/Dockerfile", "FROM scratch\n");
+	put(folder, "one/x", "");
+	REQUIRE_OK(project_parse(str_of(text), PROJECT_FILE, NULL, &project, &err));
+	struct project_tree tree = project_tree_of_folder(folder);
+
+	CHECK_OK(project_check(project, &tree, &findings, &err));
+	findings_print(out, &findings);
+	fclose(out);
+	CHECK_CONTAINS(said,
+		"dogshore.yml:7:13: \"base\" goes with \"binary\", not with \"dockerfile\"\n");
+	CHECK_CONTAINS(said,
+		"dogshore.yml:8:14: \"files\" goes with \"binary\", not with \"dockerfile\"\n");
+	CHECK_INT(findings.count, 2);
+	CHECK_OK(folder_remove(folder, &err));
+}
+
 /* On AWS the load balancer is asked, or asks itself for the health path; nobody else gets to a task. */
 TEST(checks_that_nobody_can_make_are_found)
 {
