@@ -193,6 +193,20 @@ void report_print_line(FILE *out, const struct ledger_run *run)
 		report_status(run), run->environment, took, run->subject);
 }
 
+/* Where the last lines begin. */
+static size_t tail_start(struct str text, int lines)
+{
+	size_t start = text.size;
+
+	/* The end of the last line begins no other one. */
+	if (start && text.data[start - 1] == '\n')
+		start--;
+	for (; start > 0; start--)
+		if (text.data[start - 1] == '\n' && --lines == 0)
+			break;
+	return start;
+}
+
 static void print_tail(FILE *out, const char *path)
 {
 	scoped(descriptor_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -200,15 +214,15 @@ static void print_tail(FILE *out, const char *path)
 	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
 	off_t from = end > TAIL_BYTES ? end - TAIL_BYTES : 0;
 	ssize_t size = fd < 0 ? 0 : pread(fd, text, sizeof(text), from);
-	ssize_t start = size;
 
-	for (int lines = 0; start > 0 && lines <= TAIL_LINES; start--)
-		lines += text[start - 1] == '\n' && start < size;
-	if (start > 0)
-		start += 2;
-	if (size > start)
-		fprintf(out, "--- %s\n%.*s%s", path, (int)(size - start), text + start,
-			text[size - 1] == '\n' ? "" : "\n");
+	if (size <= 0)
+		return;
+	size_t start = tail_start((struct str){text, (size_t)size}, TAIL_LINES);
+
+	fprintf(out, "--- %s\n", path);
+	fwrite(text + start, 1, (size_t)size - start, out);
+	if (text[size - 1] != '\n')
+		fputc('\n', out);
 }
 
 /* The log of the step that gave the run its status; NULL when there is none. */

@@ -123,6 +123,48 @@ TEST(advice_far_up_a_long_log_is_not_looked_for)
 	CHECK_TEXT(advice, "do this");
 }
 
+/* What report_print_failure() prints behind the line that names the log. */
+static char *failure(struct recorded *recorded)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	report_print_failure(out, recorded->ledger, &recorded->run);
+	fclose(out);
+	const char *end = strchr(text, '\n');
+	char *rest = memory_copy_text(end ? end + 1 : "nothing was printed");
+
+	free(text);
+	return rest;
+}
+
+TEST(a_failure_shows_the_last_twenty_lines_of_the_log)
+{
+	scoped(recorded_free) struct recorded recorded = {0};
+	scoped(error_free) struct error err = {0};
+	scoped(buf_free) struct buf log = {0}, expected = {0};
+
+	REQUIRE_OK(record(&recorded, OUTCOME_FAILED, &err));
+	for (int i = 1; i <= 100; i++) {
+		buf_printf(&log, "line %d\n", i);
+		if (i > 80)
+			buf_printf(&expected, "line %d\n", i);
+	}
+	put_log(&recorded, "image", buf_text(&log));
+	scoped(text_free) char *many = failure(&recorded);
+
+	CHECK_TEXT(many, buf_text(&expected));
+	put_log(&recorded, "image", "one\ntwo");
+	scoped(text_free) char *few = failure(&recorded);
+
+	CHECK_TEXT(few, "one\ntwo\n");
+	put_log(&recorded, "image", "\n");
+	scoped(text_free) char *empty = failure(&recorded);
+
+	CHECK_TEXT(empty, "\n");
+}
+
 TEST(a_run_without_a_failed_step_has_no_advice)
 {
 	scoped(recorded_free) struct recorded recorded = {0};
