@@ -313,19 +313,6 @@ bool engine_submit(struct engine *engine, const struct engine_request *request, 
 	return true;
 }
 
-/* A run whose commit cannot be read any more, or the like, ends here; others must still go on. */
-static bool end_lost(struct engine *engine, struct run *run, struct error *why, struct error *err)
-{
-	scoped(ledger_rollback) struct ledger *open = engine->options.ledger;
-
-	free(run->row.reason);
-	run->row.reason = memory_format("it could not be taken over: %s", why->message);
-	run->row.status = OUTCOME_ERROR;
-	run->row.ended_ms = clock_now(&system_clock);
-	return ledger_begin(open, err) && ledger_run_save(open, &run->row, err) &&
-	       ledger_commit(open, err);
-}
-
 static bool take_over(struct engine *engine, struct ledger_run *row, int64_t *out_newest,
 	struct error *err)
 {
@@ -347,10 +334,8 @@ static bool take_over(struct engine *engine, struct ledger_run *row, int64_t *ou
 		return true;
 	}
 	if (!run_restore(run, &why)) {
-		bool ended = end_lost(engine, run, &why, err);
-
-		drop_run(engine, run);
-		return ended;
+		run_end_lost(run, &why);
+		return true;
 	}
 	watch_folder(engine, run);
 	run_note(run, "run.resumed", json_object_new());

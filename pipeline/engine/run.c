@@ -308,6 +308,9 @@ static void turn(struct run *run, bool first)
 	scoped(error_free) struct error err = {0};
 	bool finished = false;
 
+	/* A timer that was due when it ended. */
+	if (run->ended)
+		return;
 	do {
 		if (!journal(run, first, &finished, &err)) {
 			give_up(run, &err);
@@ -327,29 +330,40 @@ void run_turn(struct run *run)
 	turn(run, false);
 }
 
-/* The commit is no good: the run ends before it began, and says why. */
-static void end_unprepared(struct run *run, struct error *why)
+static bool record_end(struct run *run, struct error *err)
+{
+	scoped(ledger_rollback) struct ledger *open = run->options->ledger;
+
+	return ledger_begin(open, err) && ledger_run_save(open, &run->row, err) &&
+	       run_close_steps(open, run->row.id, run->row.reason, err) && save_events(run, err) &&
+	       ledger_commit(open, err);
+}
+
+/* Something is wrong before any step can be taken: the run ends, and says why. */
+static void end_without_steps(struct run *run, const char *what, struct error *why)
 {
 	scoped(error_free) struct error err = {0};
-	scoped(ledger_rollback) struct ledger *open = run->options->ledger;
-	enum outcome outcome = outcome_of_exit_status(error_exit_status(why->kind));
 
 	free(run->row.reason);
-	run->row.reason = why->next ? memory_format("%s (%s)", why->message, why->next)
-				    : memory_copy_text(why->message);
-	run->row.status = outcome;
+	run->row.reason = why->next ? memory_format("%s%s (%s)", what, why->message, why->next)
+				    : memory_format("%s%s", what, why->message);
+	run->row.status = outcome_of_exit_status(error_exit_status(why->kind));
 	run->row.ended_ms = clock_now(&system_clock);
 	run_note(run, "run.ended",
-		json_object_of("status", json_text_new(outcome_name(outcome)), "reason",
+		json_object_of("status", json_text_new(outcome_name(run->row.status)), "reason",
 			json_text_new(run->row.reason), NULL));
-	if (!ledger_begin(open, &err) || !ledger_run_save(open, &run->row, &err) ||
-		!save_events(run, &err) || !ledger_commit(open, &err)) {
+	if (!record_end(run, &err)) {
 		give_up(run, &err);
 		return;
 	}
 	emit_events(run);
 	run->ended = true;
 	run->over(run, why);
+}
+
+void run_end_lost(struct run *run, struct error *why)
+{
+	end_without_steps(run, "it could not be taken over: ", why);
 }
 
 void run_start(struct run *run)
@@ -359,7 +373,7 @@ void run_start(struct run *run)
 	run->row.started_ms = clock_now(&system_clock);
 	run->row.status = OUTCOME_RUNNING;
 	if (!run_prepare(run, &err)) {
-		end_unprepared(run, &err);
+		end_without_steps(run, "", &err);
 		return;
 	}
 	run_note(run, "run.started",

@@ -87,6 +87,9 @@ bool run_open_folder(struct run *run, struct error *err) must_use;
 /* Takes the lock of a run that is in the ledger; *out_got false when somebody has it. */
 bool run_take(struct run *run, bool *out_got, struct error *err) must_use;
 bool run_is_asked_to_cancel(const struct run *run);
+/* Steps that did not end become cancelled; within a transaction. */
+bool run_close_steps(struct ledger *ledger, int64_t run, const char *reason, struct error *err)
+	must_use;
 
 /* prepare.c: fills the run from its commit. What is wrong with the commit is an error. */
 bool run_prepare(struct run *run, struct error *err) must_use;
@@ -99,6 +102,8 @@ bool run_restore(struct run *run, struct error *err) must_use;
 void run_turn(struct run *run);
 /* Starts a run that waits: prepares it and takes the first turn. */
 void run_start(struct run *run);
+/* Ends a run that was taken over and cannot go on: over() is called. */
+void run_end_lost(struct run *run, struct error *why);
 void run_cancel(struct run *run, const char *reason);
 /* Ends the children and forgets the run; the ledger keeps it as under way. */
 void run_abandon(struct run *run);

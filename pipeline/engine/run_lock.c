@@ -70,7 +70,7 @@ bool run_is_asked_to_cancel(const struct run *run)
 	return file_exists(path);
 }
 
-static bool cancel_open_steps(struct ledger *ledger, int64_t run, struct error *err)
+bool run_close_steps(struct ledger *ledger, int64_t run, const char *reason, struct error *err)
 {
 	scoped(ledger_steps_free) struct ledger_steps steps = {0};
 
@@ -80,6 +80,8 @@ static bool cancel_open_steps(struct ledger *ledger, int64_t run, struct error *
 		if (outcome_is_final(steps.items[i].status))
 			continue;
 		steps.items[i].status = OUTCOME_CANCELLED;
+		free(steps.items[i].reason);
+		steps.items[i].reason = memory_copy_text(reason);
 		if (!ledger_step_save(ledger, &steps.items[i], err))
 			return false;
 	}
@@ -110,6 +112,6 @@ bool engine_ask_cancel(struct ledger *ledger, int64_t id, bool *out_asked, struc
 	run.reason = memory_copy_text("it was cancelled; its engine had died before");
 	run.status = OUTCOME_CANCELLED;
 	run.ended_ms = clock_now(&system_clock);
-	return ledger_begin(ledger, err) && cancel_open_steps(ledger, id, err) &&
+	return ledger_begin(ledger, err) && run_close_steps(ledger, id, run.reason, err) &&
 	       ledger_run_save(ledger, &run, err) && ledger_commit(ledger, err);
 }

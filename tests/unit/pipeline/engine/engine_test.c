@@ -307,6 +307,37 @@ TEST(what_an_engine_left_behind_is_taken_over)
 	CHECK_TEXT(got, ALL_PASSED);
 }
 
+TEST(what_cannot_be_taken_over_ends_and_says_why)
+{
+	scoped(world_free) struct world world = {0};
+	scoped(error_free) struct error err = {0};
+	scoped(ledger_run_free) struct ledger_run row = {0};
+	int64_t resumed = 0;
+
+	REQUIRE_OK(world_start(&world, &err));
+	put_beside(&world, "wait-one", "");
+	int64_t run = submit(&world, "HEAD", NULL, &err);
+
+	run_until_waiting(&world, &err);
+	engine_free(&world.engine);
+	/* the local cloud was removed meanwhile */
+	scoped(text_free) char *path = path_join(world.state, "local/credentials.json");
+
+	REQUIRE_OK(file_remove(path, &err));
+	open_engine(&world);
+	REQUIRE_OK(engine_resume(world.engine, NULL, NULL, &resumed, &err));
+	/* whoever waits for its end is told */
+	CHECK_INT(resumed, run);
+	CHECK_INT(world.ended, run);
+	CHECK_INT(world.ended_as, OUTCOME_ERROR);
+	REQUIRE_OK(ledger_run_get(world.ledger, run, &row, &err));
+	CHECK_CONTAINS(row.reason, "it could not be taken over");
+	CHECK_CONTAINS(row.reason, "dogshore local up");
+	scoped(text_free) char *got = outcome(&world, run);
+
+	CHECK_CONTAINS(got, "error one/build=cancelled one/image=cancelled");
+}
+
 /* As `serve` has it: an engine that stays, and a ledger that answers at once when it is locked. */
 static struct ledger *lock_ledger(struct world *world, struct error *err)
 {
