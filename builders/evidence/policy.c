@@ -31,6 +31,7 @@ static void add_key(struct policy *policy, struct str name, struct public_key *k
 /* What the parsing of one document shares. */
 struct reader {
 	const char *what, *folder;
+	const struct policy_files *files;
 	struct policy *policy;
 	bool require_given;
 };
@@ -57,7 +58,8 @@ static bool read_key(struct reader *r, const struct yaml_pair *pair, struct erro
 	if (!memmem(value->text.data, value->text.size, "-----BEGIN", 10)) {
 		scoped(text_free) char *given = str_copy(value->text);
 		path = *given == '/' ? memory_copy_text(given) : path_join(r->folder, given);
-		if (!file_read(path, KEY_TEXT_LIMIT, &text, err))
+		if (!(r->files ? r->files->read(r->files->self, path, KEY_TEXT_LIMIT, &text, err)
+			       : file_read(path, KEY_TEXT_LIMIT, &text, err)))
 			return error_while(err, "reading %s", name);
 	}
 	if (!public_key_parse(path ? buf_str(&text) : value->text, name, &key, err))
@@ -162,12 +164,12 @@ static bool read_pair(struct reader *r, const struct yaml_pair *pair, struct err
 		countof(known), err);
 }
 
-bool policy_parse(struct str text, const char *what, const char *folder, struct policy *out_policy,
-	struct error *err)
+bool policy_parse(struct str text, const char *what, const char *folder,
+	const struct policy_files *files, struct policy *out_policy, struct error *err)
 {
 	scoped(arena_free) struct arena arena = {0};
 	scoped(policy_free) struct policy policy = {0};
-	struct reader r = {.what = what, .folder = folder, .policy = &policy};
+	struct reader r = {.what = what, .folder = folder, .files = files, .policy = &policy};
 	struct yaml *root;
 
 	if (!yaml_parse(text, what, &arena, &root, err))
@@ -199,7 +201,7 @@ bool policy_read_file(const char *path, struct policy *out_policy, struct error 
 
 	if (!file_read(path, POLICY_LIMIT, &text, err))
 		return error_while(err, "reading the policy");
-	return policy_parse(buf_str(&text), path, folder, out_policy, err);
+	return policy_parse(buf_str(&text), path, folder, NULL, out_policy, err);
 }
 
 bool policy_of_key(const char *path, struct policy *out_policy, struct error *err)

@@ -28,14 +28,21 @@ struct policy {
 };
 void policy_free(struct policy *policy);
 
+/* Where the files of keys are read from; NULL: this machine's file system. */
+struct policy_files {
+	bool (*read)(void *self, const char *path, size_t limit_bytes, struct buf *out,
+		struct error *err);
+	void *self;
+};
+
 /*
  * text     the document
  * what     its name in errors, usually its path
  * folder   where key files are looked for
  * Fails with  ERROR_INVALID, ERROR_LIMIT, ERROR_NOT_FOUND (a key's file).
  */
-bool policy_parse(struct str text, const char *what, const char *folder, struct policy *out_policy,
-	struct error *err) must_use;
+bool policy_parse(struct str text, const char *what, const char *folder,
+	const struct policy_files *files, struct policy *out_policy, struct error *err) must_use;
 bool policy_read_file(const char *path, struct policy *out_policy, struct error *err) must_use;
 /* A signature by the public key in a file, and nothing else. */
 bool policy_of_key(const char *path, struct policy *out_policy, struct error *err) must_use;

@@ -61,6 +61,9 @@ struct deploy_request {
 	 * must be of this path. Borrowed. */
 	const struct http_check *checks;
 	size_t check_count;
+	/* Asked about the image before anything is changed; false refuses it. NULL: all may come. */
+	bool (*admit)(void *context, const char *image, struct error *err);
+	void *admit_context;
 	const char *client_token; /* NULL: a new deployment each time */
 	int64_t timeout_ms;       /* 0: 30 min */
 	bool no_wait;             /* return as soon as the deployment has begun */

@@ -289,6 +289,9 @@ bool deployment_prepare(struct deployment *deployment, struct error *err)
 
 	if (!find_image(deployment, err) || !check_image(deployment, err))
 		return false;
+	if (request->admit &&
+		!request->admit(request->admit_context, deployment->result->image, err))
+		return false;
 	if (request->provision && !provision_route(request, &deployment->provisioned, err))
 		return false;
 	if (!prepare_definition(deployment, err) ||

@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "pipeline/cli/cancel.h"
+#include "pipeline/cli/deploy_admission.h"
 #include "pipeline/cli/deploy_report.h"
 #include "pipeline/cli/deploy_target.h"
 #include "pipeline/ledger/act_journal.h"
@@ -105,7 +106,8 @@ static bool prepare(struct command_context *context, struct order *order,
 	if (!deploy_target_open(target, &flags, context, err))
 		return false;
 	service = deploy_target_service(target, context->words.items[0], err);
-	if (!service || !deploy_target_place(target, service, &request->place, &order->name, err) ||
+	if (!service || (given.image && !deploy_admit(target, given.image, err)) ||
+		!deploy_target_place(target, service, &request->place, &order->name, err) ||
 		!deploy_target_read(target, service, service->deploy.task, &order->task, err) ||
 		!deploy_target_read(target, service, service->deploy.service, &order->service,
 			err) ||
@@ -125,6 +127,9 @@ static bool prepare(struct command_context *context, struct order *order,
 	order->checks = checks_of(&target->environment->checks);
 	request->checks = order->checks;
 	request->check_count = target->environment->checks.count;
+	/* The image that runs is only known after looking at it. */
+	request->admit = given.image ? NULL : deploy_admit;
+	request->admit_context = target;
 	request->client_token = given.client_token;
 	request->timeout_ms = given.timeout_ms;
 	request->no_wait = given.no_wait;

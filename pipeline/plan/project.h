@@ -113,6 +113,7 @@ struct project_environment {
 	struct project_strategy strategy;
 	struct project_http_checks checks;
 	struct project_texts alarms;
+	const char *verify; /* the policy that images must pass; or NULL */
 };
 
 struct project_services {

@@ -226,14 +226,20 @@ static void check_http(struct checking *checking, const struct project_environme
 			uncovered->name, check->http);
 }
 
-static void check_environment(struct checking *checking,
+/* A policy of this machine (an absolute path) is looked for when something is deployed. */
+static bool check_environment(struct checking *checking,
 	const struct project_environment *environment, const struct yaml *node)
 {
 	const struct yaml *checks = yaml_get(node, "checks");
+	bool there;
 
 	for (size_t i = 0; i < environment->checks.count; i++)
 		check_http(checking, environment, &environment->checks.items[i],
 			yaml_get(checks->items[i], "http"));
+	if (!environment->verify || *environment->verify == '/')
+		return true;
+	scoped(text_free) char *path = path_normalise(environment->verify);
+	return check_path(checking, yaml_get(node, "verify"), path, PROJECT_FILE_ENTRY, &there);
 }
 
 bool project_check(const struct project *project, const struct project_tree *tree,
@@ -253,7 +259,8 @@ bool project_check(const struct project *project, const struct project_tree *tre
 	for (size_t i = 0; i < project->environments.count; i++) {
 		const struct project_environment *one = &project->environments.items[i];
 
-		check_environment(&checking, one, yaml_get(environments, one->name));
+		if (!check_environment(&checking, one, yaml_get(environments, one->name)))
+			return error_while(err, "checking the environment \"%s\"", one->name);
 	}
 	findings_sort(findings);
 	return true;

@@ -136,6 +136,9 @@ static const struct shape_row environment_rows[] = {
 		.shape = &check_shape},
 	{"alarms", SHAPE_TEXTS, AT(project_environment, alarms),
 		"CloudWatch alarms that undo a deployment"},
+	{"verify", SHAPE_TEXT, AT(project_environment, verify),
+		"the policy that images must pass to come here: a file of the repository, or an "
+		"absolute path"},
 };
 static const struct shape environment_shape = {.noun = "environment",
 	ROWS(environment_rows),

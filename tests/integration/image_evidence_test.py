@@ -550,6 +550,64 @@ def a_registry_that_changes_bytes_is_refused():
         tap.check_contains(f"{what}: by its name", json.dumps(refused.error), said)
 
 
+def an_environment_takes_only_what_passes_its_policy():
+    if DockerRegistry.missing("git"):
+        return tap.skip("deploying with a policy", "docker-registry or git is not installed")
+    registry = DockerRegistry()
+    shop = WORK / "shop"
+    shutil.rmtree(shop, ignore_errors=True)
+    (shop / "svc").mkdir(parents=True)
+    (shop / "deploy").mkdir()
+    container = {"name": "svc", "image": "${image}", "essential": True}
+    (shop / "svc" / "task.json").write_text(json.dumps({"family": "svc", "containerDefinitions": [container]}))
+    (shop / "svc" / "service.json").write_text(json.dumps({"serviceName": "svc", "cluster": "shop", "desiredCount": 1}))
+    (shop / "svc" / "buildspec.yml").write_text("version: 0.2\nphases: {build: {commands: [\"true\"]}}\n")
+    project = ("app: shop\nservices:\n  svc: {path: svc, image: {binary: x}, deploy: {task: task.json, service: service.json}}\n"
+               "environments:\n  production: {target: aws, region: eu-central-1, verify: %s}\n")
+    (shop / "dogshore.yml").write_text(project % "deploy/policy.yml")
+    (shop / "deploy" / "policy.yml").write_text("keys: {release: release.pem}\n")
+    shutil.copy(WORK / "release.pem", shop / "deploy")
+    git = lambda *words: subprocess.run(["git", "-C", shop, "-c", "user.name=t", "-c", "user.email=t@t", *words], check=True, capture_output=True)  # noqa: E731
+    git("init", "-q", "-b", "main")
+    git("add", "-A")
+    git("commit", "-q", "-m", "x")
+    # Nothing answers there: what is refused is refused before anything is asked of AWS, what is taken goes on to it.
+    aws = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret",
+           "AWS_MAX_ATTEMPTS": "1", "AWS_EC2_METADATA_DISABLED": "true"}
+
+    def deploy(image, *more):
+        return Result("deploy", "svc", "--env", "production", "--project", shop, "--image", image, *more, **aws)
+
+    try:
+        plain = f"{registry.host}/shop/plain@{images['plain']}"
+        Result("image", "push", f"{WORK}/plain:1", f"{registry.host}/shop/plain:1")
+        Result("image", "push", f"{WORK}/whole:1", f"{registry.host}/shop/whole:1")
+        signed = f"{registry.host}/shop/whole@{images['whole']}"
+        refused = deploy(plain)
+        tap.check("one that nobody signed: exit 1", (refused.status, refused.error["kind"]), (1, "failed"))
+        tap.check_contains("it says why", refused.error["message"], "deploy/policy.yml\" refuses the image: signature: there is no signature")
+        tap.check_contains("and how to see more", refused.error["next"], "dogshore image verify")
+        for what, more in (("of the work folder", ()), ("of the commit", ("--commit", "HEAD"))):
+            taken = deploy(signed, *more)
+            tap.check(f"a signed one passes a policy {what} and goes on to AWS", (taken.status, taken.error["kind"]), (3, "unavailable"))
+            tap.check_contains(f"{what}: to AWS", taken.said, "127.0.0.1:9")
+        (shop / "deploy" / "policy.yml").write_text("keys: {release: release.pem}\nrequire: [sbom]\n")
+        tap.check("the commit's policy counts, not the folder's", (deploy(signed).status, deploy(signed, "--commit", "HEAD").status), (1, 3))
+        (WORK / "machine.yml").write_text("keys: {other: other.pem}\n")
+        (shop / "dogshore.yml").write_text(project % (WORK / "machine.yml"))
+        git("commit", "-q", "-a", "-m", "y")
+        tap.check("a policy of the machine by an absolute path", deploy(signed, "--commit", "HEAD").status, 1)
+        (shop / "dogshore.yml").write_text(project % "deploy/nowhere.yml")
+        checked = subprocess.run([PROGRAM, "check", shop], capture_output=True, text=True, cwd=shop, check=False)
+        tap.check("check finds a policy that is not there", (checked.returncode, 'there is no "deploy/nowhere.yml"' in checked.stdout + checked.stderr),
+                  (2, True))
+        schema = json.loads(subprocess.run([PROGRAM, "check", "--schema"], capture_output=True, text=True, check=True).stdout)
+        tap.check("the schema knows the key", '"verify"' in json.dumps(schema))
+    finally:
+        registry.stop()
+    return None
+
+
 def wrong_use_is_explained():
     place = f"oci:{WORK}/whole:1"
     for what, words, said in (
@@ -597,5 +655,5 @@ tap.run_tests(
     strangers_are_not_trusted, builder_and_repository_are_compared, an_sbom_counts_when_it_is_covered,
     every_changed_byte_is_refused_by_its_name, forgeries_with_fitting_digests_are_refused, hostile_documents_end_in_a_refusal,
     keys_come_from_files_variables_and_need_their_passphrase, a_key_in_kms_signs_without_leaving_it,
-    an_image_in_a_registry_is_signed_and_verified_there, a_registry_that_changes_bytes_is_refused, wrong_use_is_explained,
+    an_image_in_a_registry_is_signed_and_verified_there, a_registry_that_changes_bytes_is_refused, an_environment_takes_only_what_passes_its_policy, wrong_use_is_explained,
     a_bad_policy_says_where, ready=ready)
