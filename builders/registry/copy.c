@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { CONFIG_LIMIT = 4 << 20, DEPTH_LIMIT = 3 };
+enum { CONFIG_LIMIT = 4 << 20, DEPTH_LIMIT = 3, PULL_AT_ONCE = 16 };
 
 void place_free(struct place *place)
 {
@@ -183,19 +183,85 @@ struct puller {
 	struct push_result *result;
 };
 
-static bool pull_blob(struct puller *p, const struct blob_name *blob, struct error *err)
-{
-	scoped(layout_blob_discard) struct layout_blob file = {0};
+/* Some blobs of a manifest, got side by side: more open files at once bring nothing. */
+struct handful {
+	struct fetch fetches[PULL_AT_ONCE];
+	struct layout_blob files[PULL_AT_ONCE];
+	size_t count;
+};
 
+static void handful_free(struct handful *handful)
+{
+	for (size_t i = 0; i < handful->count; i++)
+		layout_blob_discard(&handful->files[i]);
+}
+
+/* What arrived stays, though others failed: the next pull need not fetch it. */
+static bool pull_handful(struct puller *p, struct handful *handful, struct error *err)
+{
+	bool ok = registry_fetch_blobs(p->session, handful->fetches, handful->count, err);
+
+	for (size_t i = 0; i < handful->count; i++) {
+		struct error why = {0};
+
+		if (!handful->fetches[i].arrived)
+			continue;
+		if (layout_blob_commit(p->layout, &handful->files[i], &handful->fetches[i].digest,
+			    &why))
+			p->result->uploaded++;
+		else if (ok)
+			ok = (error_move(err, &why), false);
+		else
+			error_free(&why);
+	}
+	handful_free(handful);
+	handful->count = 0;
+	return ok;
+}
+
+static bool add_blob(struct puller *p, const struct blob_name *blob, struct handful *handful,
+	struct error *err)
+{
 	if (layout_has_blob(p->layout, &blob->digest, blob->size_bytes)) {
 		p->result->existing++;
 		return true;
 	}
-	if (!layout_blob_create(p->layout, &file, err) ||
-		!registry_fetch_blob(p->session, &blob->digest, blob->size_bytes, file.fd, err) ||
-		!layout_blob_commit(p->layout, &file, &blob->digest, err))
+	for (size_t i = 0; i < handful->count; i++)
+		if (digest_equal(&handful->fetches[i].digest, &blob->digest))
+			return true; /* an image may hold the same layer twice */
+	struct layout_blob *file = &handful->files[handful->count];
+	if (!layout_blob_create(p->layout, file, err))
 		return false;
-	p->result->uploaded++;
+	handful->fetches[handful->count++] = (struct fetch){.digest = blob->digest,
+		.size_bytes = blob->size_bytes,
+		.fd = file->fd};
+	return handful->count < PULL_AT_ONCE || pull_handful(p, handful, err);
+}
+
+static bool pull_blobs(struct puller *p, const struct manifest *manifest, struct error *err)
+{
+	scoped(handful_free) struct handful handful = {0};
+
+	for (size_t i = 0; i < manifest->count; i++)
+		if (!add_blob(p, &manifest->items[i], &handful, err))
+			return false;
+	return add_blob(p, &manifest->config, &handful, err) &&
+	       (handful.count == 0 || pull_handful(p, &handful, err));
+}
+
+static bool pull_manifest(struct puller *p, struct str body, const char *media_type, int depth,
+	struct error *err);
+
+static bool pull_parts(struct puller *p, const struct manifest *index, int depth, struct error *err)
+{
+	for (size_t i = 0; i < index->count; i++) {
+		scoped(buf_free) struct buf child = {0};
+		scoped(text_free) char *type = NULL;
+
+		if (!fetch_manifest(p->session, &index->items[i].digest, &child, &type, err) ||
+			!pull_manifest(p, buf_str(&child), type, depth + 1, err))
+			return false;
+	}
 	return true;
 }
 
@@ -210,18 +276,8 @@ static bool pull_manifest(struct puller *p, struct str body, const char *media_t
 			DEPTH_LIMIT);
 	if (!manifest_parse(body, media_type, "the image's manifest", &manifest, err))
 		return false;
-	for (size_t i = 0; i < manifest.count; i++) {
-		scoped(buf_free) struct buf child = {0};
-		scoped(text_free) char *type = NULL;
-
-		if (!manifest.is_index
-				? !pull_blob(p, &manifest.items[i], err)
-				: !fetch_manifest(p->session, &manifest.items[i].digest, &child,
-					  &type, err) ||
-					  !pull_manifest(p, buf_str(&child), type, depth + 1, err))
-			return false;
-	}
-	if (!manifest.is_index && !pull_blob(p, &manifest.config, err))
+	if (manifest.is_index ? !pull_parts(p, &manifest, depth, err)
+			      : !pull_blobs(p, &manifest, err))
 		return false;
 	return layout_write_blob(p->layout, body, &written, err);
 }

@@ -10,7 +10,7 @@
 	MEDIA_TYPE_MANIFEST ", " MEDIA_TYPE_INDEX ", " MEDIA_TYPE_DOCKER_MANIFEST                  \
 			    ", " MEDIA_TYPE_DOCKER_LIST
 
-enum { REDIRECTS = 5 };
+enum { REDIRECTS = 5, BODIES_PARALLEL = 4 };
 
 void remote_manifest_free(struct remote_manifest *manifest)
 {
@@ -156,24 +156,75 @@ static bool check_arrival(const struct arrival *arrival, const struct digest *di
 		"the registry or a proxy before it changes content; do not trust it");
 }
 
-bool registry_fetch_blob(struct session *session, const struct digest *digest, int64_t size_bytes,
-	int fd, struct error *err)
+/* What belongs to one GET. */
+struct getting {
+	struct arrival arrival;
+	char *url; /* owned */
+};
+
+static void getting_free(struct getting *getting, struct exchange *exchange)
+{
+	exchange_free(exchange);
+	hasher_free(&getting->arrival.hasher);
+	free(getting->url);
+}
+
+static struct exchange begin_get(struct session *session, const struct fetch *fetch,
+	struct getting *getting)
 {
 	char text[DIGEST_TEXT_SIZE];
 
-	digest_to_text(digest, text);
-	scoped(text_free) char *url = session_url(session, "blobs/%s", text);
-	struct arrival arrival = {.fd = fd, .url = url, .limit = size_bytes};
-	scoped(exchange_free) struct exchange x = {.method = "GET",
-		.url = url,
+	digest_to_text(&fetch->digest, text);
+	getting->url = session_url(session, "blobs/%s", text);
+	getting->arrival =
+		(struct arrival){.fd = fetch->fd, .url = getting->url, .limit = fetch->size_bytes};
+	return (struct exchange){.method = "GET",
+		.url = getting->url,
 		.on_body = take_bytes,
 		.restart = restart,
-		.context = &arrival,
+		.context = &getting->arrival,
 		.redirect_limit = REDIRECTS};
-	bool ok = session_perform(session, &x, 1, 1, err) &&
-		  (x.response.status == 200 || session_refuse(session, &x, "200", err)) &&
-		  check_arrival(&arrival, digest, err);
+}
 
-	hasher_free(&arrival.hasher);
+/* The first failure is the error. */
+static bool end_get(struct session *session, struct fetch *fetch, const struct getting *getting,
+	const struct exchange *x, bool ok, struct error *err)
+{
+	struct error why = {0};
+
+	if (x->response.error.kind || x->tries == 0)
+		return ok; /* session_perform() has told */
+	fetch->arrived = (x->response.status == 200 || session_refuse(session, x, "200", &why)) &&
+			 check_arrival(&getting->arrival, &fetch->digest, &why);
+	if (ok)
+		error_move(err, &why);
+	else
+		error_free(&why);
+	return ok && fetch->arrived;
+}
+
+bool registry_fetch_blobs(struct session *session, struct fetch *fetches, size_t count,
+	struct error *err)
+{
+	struct getting *gettings = memory_new_array(count, sizeof(*gettings));
+	struct exchange *exchanges = memory_new_array(count, sizeof(*exchanges));
+
+	for (size_t i = 0; i < count; i++)
+		exchanges[i] = begin_get(session, &fetches[i], &gettings[i]);
+	bool ok = session_perform(session, exchanges, count, BODIES_PARALLEL, err);
+	for (size_t i = 0; i < count; i++)
+		ok = end_get(session, &fetches[i], &gettings[i], &exchanges[i], ok, err);
+	for (size_t i = 0; i < count; i++)
+		getting_free(&gettings[i], &exchanges[i]);
+	free(gettings);
+	free(exchanges);
 	return ok;
+}
+
+bool registry_fetch_blob(struct session *session, const struct digest *digest, int64_t size_bytes,
+	int fd, struct error *err)
+{
+	struct fetch fetch = {.digest = *digest, .size_bytes = size_bytes, .fd = fd};
+
+	return registry_fetch_blobs(session, &fetch, 1, err);
 }

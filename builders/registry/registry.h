@@ -54,7 +54,22 @@ bool registry_put_manifest(struct session *session, const char *key, const char 
 	struct str body, const struct digest *digest, bool probe, struct put_result *out_result,
 	struct error *err) must_use;
 
-/* Gets a blob into fd (truncated first, written from its start) and verifies size and digest. */
+/* A blob to be got. */
+struct fetch {
+	struct digest digest;
+	int64_t size_bytes;
+	int fd;       /* truncated first, written from its start */
+	bool arrived; /* the result: size and digest are right */
+};
+/*
+ * Gets blobs side by side and verifies them. When one fails, others may have arrived all the same.
+ *
+ * Fails with  ERROR_PROTOCOL (another digest or size), ERROR_NOT_FOUND, ERROR_DENIED, ERROR_UNAVAILABLE.
+ */
+bool registry_fetch_blobs(struct session *session, struct fetch *fetches, size_t count,
+	struct error *err) must_use;
+
+/* The same of one. */
 bool registry_fetch_blob(struct session *session, const struct digest *digest, int64_t size_bytes,
 	int fd, struct error *err) must_use;
 

@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -82,6 +83,37 @@ def real_registries_stream():
     check("within a docker-registry nothing is moved", (mounted.status, mounted.document["mounted"], mounted.document["uploaded"]), (0, 7, 0))
     source.stop()
     target.stop()
+
+
+def a_pull_gets_blobs_side_by_side():
+    layout, together = Layout(*[1000 + n for n in range(6)], 1000), threading.Barrier(4)
+    waiting = [4]
+
+    def on_answer(request, _):
+        if request.kind == "blob" and waiting[0] > 0:
+            waiting[0] -= 1
+            registry.lock.release()  # the others may come in meanwhile
+            try:
+                together.wait(60)
+            finally:
+                registry.lock.acquire()
+        return None
+
+    registry = filled(layout, script=on_answer)
+    result = Result("copy", f"{registry.host}/a/b:1", f"oci:{WORK}/beside:1")
+    check("a pull: four at once", (result.status, together.broken, result.document.get("uploaded")), (0, False, 8))
+    registry.stop()
+    registry = filled(layout)
+    whole = dict(registry.blobs)
+    bad = sorted(whole)[3]
+    registry.blobs[bad] = whole[bad][:-1]
+    broken = Result("copy", f"{registry.host}/a/b:1", f"oci:{WORK}/partly:1")
+    check("a pull with one bad blob: an error, no tag", (broken.status, (WORK / "partly/index.json").exists()), (3, False))
+    registry.blobs[bad] = whole[bad]
+    registry.requests.clear()
+    again = Result("copy", f"{registry.host}/a/b:1", f"oci:{WORK}/partly:1")
+    check("the next one gets what is missing only", (again.status, len(registry.seen("GET", "blob"))), (0, 1))
+    registry.stop()
 
 
 def a_source_that_lies_makes_no_blob():
@@ -191,6 +223,6 @@ def an_index_and_what_is_known_about_it_come_along():
 
 
 tap.run_tests(
-    blobs_stream_without_a_file_between, real_registries_stream, a_source_that_lies_makes_no_blob, a_source_that_breaks_is_asked_again,
+    blobs_stream_without_a_file_between, real_registries_stream, a_pull_gets_blobs_side_by_side, a_source_that_lies_makes_no_blob, a_source_that_breaks_is_asked_again,
     a_target_that_breaks_gets_it_again, a_target_that_takes_no_large_bodies_gets_pieces, tokens_of_both_sides_are_used_where_they_belong,
     an_index_and_what_is_known_about_it_come_along)

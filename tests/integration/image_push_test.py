@@ -176,6 +176,9 @@ def the_local_cloud_is_an_ecr():
         tap.check_contains("it says how to make it", missing.error["next"], "--create-repository")
         first = push("1", f"{target}:1", "--create-repository").document
         tap.check("it is made when asked for", (first["uploaded"], first["digest"]), (4, digests["1"]))
+        kept = list((WORK / "state" / "registry").glob("*.token"))
+        tap.check("ECR's token is kept for the next push, for its owner only", {oct(p.stat().st_mode & 0o777) for p in kept}, {"0o600"})
+        tap.check("the AWS keys are not", [p for p in kept if keys["secret_access_key"] in p.read_text()], [])
         again = push("1", f"{target}:1", "--create-repository").document
         tap.check("the same again is one request", again["requests"], {"GET": 1})
         changed = push("2", f"{target}:2").document
