@@ -1,5 +1,6 @@
 #include "base/error.h"
 
+#include "base/buf.h"
 #include "base/memory.h"
 
 #include <errno.h>
@@ -223,13 +224,38 @@ enum error_kind error_kind_of_http(int status)
 	}
 }
 
+/* Names from outside get into errors: what would steer a terminal, or is no UTF-8, is shown as what it
+ * is. */
+static void print_line(FILE *out, const char *before, const char *text)
+{
+	struct str rest = str_of(text);
+
+	fputs(before, out);
+	while (rest.size > 0) {
+		size_t size = utf8_length(rest);
+		unsigned char first = (unsigned char)rest.data[0];
+		bool control = first < ' ' ? first != '\n' && first != '\t' : first == 0x7f;
+
+		/* U+0080 to U+009F are control characters, too. */
+		if (size == 2 && first == 0xc2 && (unsigned char)rest.data[1] < 0xa0)
+			size = 0;
+		if (size == 0 || control)
+			fprintf(out, "\\x%02x", first);
+		else
+			fwrite(rest.data, 1, size, out);
+		size = size ? size : 1;
+		rest = (struct str){rest.data + size, rest.size - size};
+	}
+	fputc('\n', out);
+}
+
 void error_print(FILE *out, const struct error *err, bool where)
 {
-	fprintf(out, "error: %s\n", err->message ? err->message : error_kind_name(err->kind));
+	print_line(out, "error: ", err->message ? err->message : error_kind_name(err->kind));
 	for (size_t i = 0; i < err->context_count; i++)
-		fprintf(out, "  while: %s\n", err->contexts[i]);
+		print_line(out, "  while: ", err->contexts[i]);
 	if (err->next)
-		fprintf(out, "  next:  %s\n", err->next);
+		print_line(out, "  next:  ", err->next);
 	if (where && err->file)
 		fprintf(out, "  where: %s:%d\n", err->file, err->line);
 }

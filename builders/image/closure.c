@@ -210,11 +210,14 @@ static bool add_needed(struct closure *closure, struct library *asker, struct st
 	scoped(text_free) char *why = memory_format("%s needs it", asker->name);
 	if (memchr(name.data, '/', name.size)) {
 		scoped(text_free) char *path = str_copy(name);
-		if (path[0] != '/')
-			return error_raise(err, ERROR_INVALID,
+		if (path[0] != '/') {
+			error_raise(err, ERROR_INVALID,
 				"%s needs the library \"%s\" by a path relative to the working "
 				"folder",
 				asker->name, path);
+			return error_next(err,
+				"give the library a name (-Wl,-soname,NAME) and link again");
+		}
 		strings_add(&search.tried, "nowhere else, as it is named by its path");
 		if (!library_search_file(&search, path))
 			return library_search_refuse(&search, err);

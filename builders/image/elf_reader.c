@@ -29,7 +29,8 @@ bool elf_truncated(const struct elf_reader *r, const char *part, uint64_t end, s
 
 bool elf_nonsense(const struct elf_reader *r, const char *part, struct error *err)
 {
-	return error_raise(err, ERROR_INVALID, "\"%s\" is no valid ELF file: %s", r->what, part);
+	error_raise(err, ERROR_INVALID, "\"%s\" is no valid ELF file: %s", r->what, part);
+	return error_next(err, "it is damaged, or was changed by hand: build it again");
 }
 
 struct elf_segment elf_segment_at(const struct elf_reader *r, unsigned index)

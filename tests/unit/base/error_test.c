@@ -23,6 +23,19 @@ TEST(an_error_prints_what_while_and_next)
 			 "  next:  read the log\n");
 }
 
+TEST(what_would_steer_a_terminal_is_shown_instead)
+{
+	scoped(error_free) struct error err = {0};
+	char text[512] = "";
+	FILE *out = fmemopen(text, sizeof(text) - 1, "w");
+
+	/* ESC, DEL, a byte that is no UTF-8, CSI as one character (U+009B); "ü" stays. */
+	error_raise(&err, ERROR_INVALID, "a\033[2Jb\177\377 \302\233 \303\274\nmore\tof it");
+	error_print(out, &err, false);
+	fclose(out);
+	CHECK_TEXT(text, "error: a\\x1b[2Jb\\x7f\\xff \\xc2\\x9b \303\274\nmore\tof it\n");
+}
+
 TEST(the_systems_reason_decides_the_kind)
 {
 	scoped(error_free) struct error err = {0};
