@@ -228,7 +228,15 @@ static void make_schedule(struct run *run)
 			if (at < run->service_count)
 				service->after[count++] = at;
 		}
-		run->schedule_services[i] = (struct schedule_service){service->after, count};
+		run->schedule_services[i].after = service->after;
+		run->schedule_services[i].after_count = count;
+	}
+	/* They were added service by service, and are numbered so in the ledger. */
+	for (size_t i = run->step_count; i-- > 0;) {
+		struct schedule_service *service = &run->schedule_services[run->steps[i].service];
+
+		service->first_step = i;
+		service->step_count++;
 	}
 	run->schedule.steps = run->schedule_steps;
 	run->schedule.step_count = run->step_count;

@@ -52,11 +52,10 @@ static enum readiness after_step(const struct schedule_step *before)
 static enum readiness after_service(const struct schedule *schedule, size_t service,
 	size_t *out_cause)
 {
+	const struct schedule_service *other = &schedule->services[service];
 	enum readiness result = READY;
 
-	for (size_t i = 0; i < schedule->step_count; i++) {
-		if (schedule->steps[i].service != service)
-			continue;
+	for (size_t i = other->first_step; i < other->first_step + other->step_count; i++) {
 		enum readiness one = after_step(&schedule->steps[i]);
 
 		if (one == NEVER)
@@ -74,9 +73,7 @@ static enum readiness readiness_of(const struct schedule *schedule, size_t at, s
 	const struct schedule_service *service = &schedule->services[step->service];
 	enum readiness result = READY;
 
-	for (size_t i = 0; i < at && result != NEVER; i++) {
-		if (schedule->steps[i].service != step->service)
-			continue;
+	for (size_t i = service->first_step; i < at && result != NEVER; i++) {
 		result = worse(result, after_step(&schedule->steps[i]));
 		*out_cause = i;
 	}
@@ -128,8 +125,10 @@ enum outcome schedule_outcome(const struct schedule *schedule)
 
 bool schedule_service_passed(const struct schedule *schedule, size_t service)
 {
-	for (size_t i = 0; i < schedule->step_count; i++)
-		if (schedule->steps[i].service == service && !ended_well(&schedule->steps[i]))
+	const struct schedule_service *of = &schedule->services[service];
+
+	for (size_t i = of->first_step; i < of->first_step + of->step_count; i++)
+		if (!ended_well(&schedule->steps[i]))
 			return false;
 	return true;
 }

@@ -35,10 +35,11 @@ struct schedule_step {
 struct schedule_service {
 	const size_t *after; /* borrowed: services whose deployments come first */
 	size_t after_count;
+	size_t first_step, step_count; /* its steps lie together */
 };
 
 struct schedule {
-	struct schedule_step *steps; /* borrowed; steps of one service in order */
+	struct schedule_step *steps; /* borrowed; those of one service together and in order */
 	size_t step_count;
 	const struct schedule_service *services; /* borrowed */
 	size_t service_count;

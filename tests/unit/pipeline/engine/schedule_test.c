@@ -18,7 +18,11 @@ static void world_init(struct world *world, size_t jobs)
 		world->steps[i] = (struct schedule_step){.service = i / 4,
 			.kind = (enum step_kind)(i % 4),
 			.status = OUTCOME_WAITING};
-	world->services[2] = (struct schedule_service){web_after, 2};
+	for (size_t i = 0; i < 3; i++)
+		world->services[i] =
+			(struct schedule_service){.first_step = 4 * i, .step_count = 4};
+	world->services[2].after = web_after;
+	world->services[2].after_count = 2;
 	world->schedule = (struct schedule){.steps = world->steps,
 		.step_count = 12,
 		.services = world->services,
