@@ -88,9 +88,10 @@ bool tags_list(struct session *session, struct strings *out_tags, struct error *
 			return false;
 		if (next && text_equal(next, url)) {
 			free(next);
-			return error_raise(err, ERROR_PROTOCOL,
+			error_raise(err, ERROR_PROTOCOL,
 				"the list of tags of %s/%s leads back to itself",
 				session_host(session), session_repository(session));
+			return error_next(err, "is there a proxy before the registry?");
 		}
 		text_free(&url);
 		url = next;

@@ -284,6 +284,22 @@ def content_that_lies():
     lied("no HTTP at all", 3, lie=lambda *_: [b"\x00\x01\x02\r\n\r\n"])
 
 
+def lists_of_tags_that_lie():
+    def listing(*tags, more=b""):
+        body = json.dumps({"name": "shop/svc", "tags": tags}).encode()
+        return lambda r, m, p: [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n" % (len(body), more) + body] if "/tags/list" in p else None
+
+    for what, lie, found in (("names that are none", listing(*["x" * 500] * 1000), []), ("no texts", listing(*[{}] * 1000), []),
+                             ("nothing", listing(), [])):
+        registry = Liar(lie)
+        result = dogshore("image", "tags", f"{registry.host}/shop/svc")
+        check(f"{what}: listed", (result.status, result.document.get("tags")), (0, found))
+        registry.stop()
+    registry = Liar(lambda r, m, p: listing("a", more=f"Link: <{p}>; rel=\"next\"\r\n".encode())(r, m, p))
+    check_error("a list that leads to itself", dogshore("image", "tags", f"{registry.host}/shop/svc"), 3, "back to itself")
+    registry.stop()
+
+
 def redirects_that_lead_elsewhere():
     def to(location):
         return on_layer(f"HTTP/1.1 307 Temporary Redirect\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
@@ -304,4 +320,4 @@ if not shutil.which("cc"):
 run_tests(
     json_too_deep, json_too_large, json_with_a_key_twice, json_that_is_cut_off, digests_that_are_paths, sizes_that_lie,
     content_that_is_not_what_its_name_says, blobs_that_are_no_files, more_layers_than_an_image_has, a_truthful_one_is_believed,
-    bodies_that_never_end, lengths_that_lie, content_that_lies, redirects_that_lead_elsewhere, ready=ready)
+    bodies_that_never_end, lengths_that_lie, content_that_lies, lists_of_tags_that_lie, redirects_that_lead_elsewhere, ready=ready)

@@ -82,6 +82,42 @@ def it_closes_before_the_manifest():
     check("closing at the manifest: the blobs are there for the next try", len(seen.blobs) > 0)
 
 
+def a_tag_appears_only_when_all_it_names_is_there():
+    """At registries that would take a manifest with holes, too."""
+    lacking = []
+
+    def lax(request, _):
+        if request.method != "PUT" or request.kind != "manifest":
+            return None
+        named = json.loads(request.body)
+        if not request.path.rpartition("/")[2].startswith("sha256:"):
+            lacking.append([d["digest"] for d in [named["config"], *named["layers"]] if d["digest"] not in registry.blobs])
+        return 201, {}, b""
+
+    registry = ScriptedRegistry(lax)
+    check("whole: pushed", dogshore("image", "push", f"{LAYOUT}:1", f"{registry.host}/shop/svc:1").status, 0)
+    check("whole: the tag was put once, and lacked nothing then", lacking, [[]])
+    registry.stop()
+    for number in range(3):  # whichever blob it is that does not arrive
+        lacking.clear()
+        digests = []
+
+        def refusing(request, times):
+            if request.method == "PUT" and request.kind == "upload":
+                digest = request.query.partition("digest=")[2].replace("%3A", ":")
+                if digest not in digests:
+                    digests.append(digest)
+                if digests.index(digest) == number:
+                    return ScriptedRegistry.refuse(400, "BLOB_UPLOAD_INVALID", "no")
+            return lax(request, times)
+
+        registry = ScriptedRegistry(refusing)
+        result = dogshore("image", "push", f"{LAYOUT}:1", f"{registry.host}/shop/svc:1")
+        check(f"without blob {number + 1}: it fails", result.status in (2, 3) and "BLOB_UPLOAD_INVALID" in result.said)
+        check(f"without blob {number + 1}: no tag was put", lacking, [])
+        registry.stop()
+
+
 def it_answers_nonsense():
     bad("nonsense", 3, "Location", script=lambda r, _: (202, {}, b"") if r.method == "POST" else None, kind="protocol")
 
@@ -136,5 +172,5 @@ if not shutil.which("cc"):
     skip_all("there is no C compiler")
 run_tests(
     it_answers_500, it_answers_429, it_answers_401, it_answers_403, its_disk_is_full, it_closes_in_every_upload,
-    it_closes_before_the_manifest, it_answers_nonsense, nobody_listens, a_signal_in_an_upload,
+    it_closes_before_the_manifest, a_tag_appears_only_when_all_it_names_is_there, it_answers_nonsense, nobody_listens, a_signal_in_an_upload,
     a_signal_while_an_image_is_made, ready=ready)
