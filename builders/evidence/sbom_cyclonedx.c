@@ -44,6 +44,26 @@ static void put_hash(struct json_writer *w, const struct digest *digest)
 	json_array_end(w);
 }
 
+/* The image that this one stands on; its files are not listed. */
+static void put_base(struct json_writer *w, const struct image *image)
+{
+	char digest[DIGEST_TEXT_SIZE];
+
+	digest_to_text(&image->base_digest, digest);
+	json_key(w, "pedigree");
+	json_object_begin(w);
+	json_key(w, "ancestors");
+	json_array_begin(w);
+	json_object_begin(w);
+	json_put_text(w, "type", "container");
+	json_put_text(w, "name", image->base_name);
+	json_put_text(w, "version", digest);
+	put_hash(w, &image->base_digest);
+	json_object_end(w);
+	json_array_end(w);
+	json_object_end(w);
+}
+
 static void put_metadata(struct json_writer *w, const struct sbom *sbom, const char *url)
 {
 	char digest[DIGEST_TEXT_SIZE];
@@ -71,6 +91,8 @@ static void put_metadata(struct json_writer *w, const struct sbom *sbom, const c
 	json_put_text(w, "version", digest);
 	put_hash(w, &sbom->image->digest);
 	json_put_text(w, "purl", url);
+	if (sbom->image->base_name)
+		put_base(w, sbom->image);
 	json_object_end(w);
 	json_object_end(w);
 }

@@ -196,6 +196,7 @@ static void identify(struct sbom *sbom)
 
 	hash_text(hasher, "sbom 1 " DOGSHORE_VERSION);
 	hasher_add(hasher, sbom->image->digest.bytes, sizeof(sbom->image->digest.bytes));
+	hash_text(hasher, sbom->image->base_name ? sbom->image->base_name : "");
 	for (size_t i = 0; i < sbom->package_count; i++) {
 		hash_text(hasher, sbom->packages[i].url);
 		hash_text(hasher, sbom->packages[i].is_static ? "static" : "");

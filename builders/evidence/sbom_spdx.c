@@ -12,6 +12,7 @@
  */
 
 #define IMAGE_ID "SPDXRef-Image"
+#define BASE_ID "SPDXRef-Base"
 
 /* "SPDXRef-Package-libstdc--6-amd64": letters, digits, '.' and '-' only. Debian's names have '+'
  * besides, and no two differ by that alone. */
@@ -103,9 +104,28 @@ static void put_image(struct json_writer *w, const struct sbom *sbom)
 	json_put_text(w, "primaryPackagePurpose", "CONTAINER");
 	put_unknown_licence(w);
 	json_put_text(w, "licenseDeclared", "NOASSERTION");
-	json_put_bool(w, "filesAnalyzed", true);
-	put_verification_code(w, sbom);
+	/* Of the base's files nothing was seen, and the code is one of all files. */
+	json_put_bool(w, "filesAnalyzed", !sbom->image->base_name);
+	if (!sbom->image->base_name)
+		put_verification_code(w, sbom);
 	put_url(w, url);
+	json_object_end(w);
+}
+
+static void put_base(struct json_writer *w, const struct image *image)
+{
+	char digest[DIGEST_TEXT_SIZE];
+
+	digest_to_text(&image->base_digest, digest);
+	json_object_begin(w);
+	json_put_text(w, "SPDXID", BASE_ID);
+	json_put_text(w, "name", image->base_name);
+	json_put_text(w, "versionInfo", digest);
+	json_put_text(w, "primaryPackagePurpose", "CONTAINER");
+	json_put_text(w, "comment", "the image that this one stands on; its files are not listed");
+	json_put_bool(w, "filesAnalyzed", false);
+	put_unknown_licence(w);
+	json_put_text(w, "licenseDeclared", "NOASSERTION");
 	json_object_end(w);
 }
 
@@ -255,6 +275,8 @@ static void put_relations(struct json_writer *w, const struct sbom *sbom)
 	json_key(w, "relationships");
 	json_array_begin(w);
 	put_relation(w, "SPDXRef-DOCUMENT", "DESCRIBES", IMAGE_ID);
+	if (sbom->image->base_name)
+		put_relation(w, IMAGE_ID, "DESCENDANT_OF", BASE_ID);
 	for (size_t i = 0; i < sbom->package_count; i++) {
 		package_id(sbom->packages[i].package, &to);
 		if (sbom->packages[i].in_image)
@@ -325,6 +347,8 @@ void sbom_write_spdx(const struct sbom *sbom, struct buf *out)
 	json_key(&w, "packages");
 	json_array_begin(&w);
 	put_image(&w, sbom);
+	if (sbom->image->base_name)
+		put_base(&w, sbom->image);
 	for (size_t i = 0; i < sbom->package_count; i++)
 		put_package(&w, &sbom->packages[i], &id);
 	for (size_t i = 0; i < sbom->archives.count; i++)

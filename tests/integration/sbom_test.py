@@ -15,6 +15,7 @@ from pathlib import Path
 
 SOURCE = Path(os.environ["DOGSHORE_SOURCE"])
 sys.path.insert(0, str(SOURCE / "tests"))
+import shop  # noqa: E402
 import tap  # noqa: E402
 
 PROGRAM = os.environ["DOGSHORE"]
@@ -62,6 +63,8 @@ def documents(layout, subject):
         manifest = json.loads(blob(layout, entry["digest"]))
         if manifest.get("subject", {}).get("digest") == subject:
             layer = manifest["layers"][0]
+            if not layer["mediaType"].endswith("+json"):
+                continue
             found[manifest["artifactType"]] = (entry["digest"], layer, json.loads(blob(layout, layer["digest"])))
     return found
 
@@ -256,6 +259,38 @@ def a_static_program_has_a_bill_too():
     tap.check("glibc and zlib inside it are named", {"libc6-dev", "zlib1g-dev"} <= names, True)
 
 
+def an_image_on_a_base_names_it():
+    base = build(WORK / "static", WORK / "base:1")
+    out = build(WORK / "a" / "service", WORK / "on-base:1", "--base", f"{WORK}/base:1", "--sbom")
+    found = documents(WORK / "on-base", out["digest"])
+    spdx, cdx = (found[t][2] for t in ("application/spdx+json", "application/vnd.cyclonedx+json"))
+    of_base = next(p for p in spdx["packages"] if p["SPDXID"] == "SPDXRef-Base")
+    tap.check("SPDX: the base is an ancestor, by digest", (of_base["versionInfo"], [(r["spdxElementId"], r["relatedSpdxElement"]) for r in spdx["relationships"]
+              if r["relationshipType"] == "DESCENDANT_OF"]), (base["digest"], [("SPDXRef-Image", "SPDXRef-Base")]))
+    image = next(p for p in spdx["packages"] if p["SPDXID"] == "SPDXRef-Image")
+    tap.check("SPDX: no code claims to be of all files", (image["filesAnalyzed"], "packageVerificationCode" in image), (False, False))
+    tap.check("CycloneDX: so is it", [a["version"] for a in cdx["metadata"]["component"]["pedigree"]["ancestors"]], [base["digest"]])
+    OUT["cdx"] = cdx
+    cyclonedx_satisfies_its_schema()
+
+
+def the_project_file_asks_for_it():
+    stage = shop.Shop()
+    stage.make_repository()
+    stage.pretend_cloud()
+    stage.put("svc/buildspec.yml", shop.BUILDSPEC.replace("[out]", "[out, out.map]") % "cc -static -g -O1 -Wl,--build-id,-Map=svc/out.map -o svc/out svc/svc.c")
+    stage.edit("dogshore.yml", "binary: out", "binary: out, sbom: true, linker_map: out.map, debug: true")
+    stage.run_commit("with all that belongs to it")
+    layout = stage.layout()
+    subjects = [m["digest"] for m in json.loads((layout / "index.json").read_text())["manifests"] if "ref.name" in " ".join(m.get("annotations", {}))]
+    types = sorted(json.loads(blob(layout, m["digest"])).get("artifactType", "") for m in json.loads((layout / "index.json").read_text())["manifests"]
+                   if m["digest"] not in subjects)
+    tap.check("an image of `run` has what its keys ask for", [t for t in types if "provenance" not in t and "in-toto" not in t],
+              ["application/spdx+json", "application/vnd.cyclonedx+json", "application/vnd.dogshore.debug.v1"])
+    spdx = documents(layout, subjects[0])["application/spdx+json"][2]
+    tap.check("the map of the build was read", "libc6-dev" in {p["name"] for p in spdx["packages"]}, True)
+
+
 def mistakes_are_named():
     def refused(*more):
         result = run(PROGRAM, "image", "build", "--binary", WORK / "a" / "service", "--output", WORK / "refused:1", "--json", *more, check=False)
@@ -275,4 +310,4 @@ if not shutil.which("cc") or not shutil.which("dpkg-query"):
 tap.run_tests(both_documents_are_referrers_of_the_image, cyclonedx_satisfies_its_schema, cyclonedx_refers_to_what_is_there,
               spdx_keeps_its_rules, every_file_is_there_with_its_sum, packages_are_what_dpkg_says,
               static_libraries_come_from_the_linkers_map, licences_are_expressions, equal_images_have_equal_documents,
-              a_static_program_has_a_bill_too, mistakes_are_named)
+              a_static_program_has_a_bill_too, an_image_on_a_base_names_it, the_project_file_asks_for_it, mistakes_are_named)
