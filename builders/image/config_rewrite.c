@@ -72,24 +72,28 @@ static void put_env(struct json_writer *w, const struct json *run, const struct 
 		put_list(w, "Env", &list);
 }
 
+/* A key may have '=' in it when it does not come from a flag. */
 static void put_labels(struct json_writer *w, const struct json *run, const struct strings *over)
 {
-	scoped(strings_free) struct strings list = {0};
+	scoped(strings_free) struct strings keys = {0};
+	scoped(json_free) struct json *all = json_object_new();
 
 	for (json_each(label, json_get(run, "Labels")))
-		strings_printf(&list, "%s=%s", label.key, json_text(label.value, ""));
-	lay_all(&list, over);
-	if (list.count == 0)
+		json_set_text(all, label.key, json_text(label.value, ""));
+	for (size_t i = 0; over && i < over->count; i++) {
+		struct str value = str_of(over->items[i]);
+		scoped(text_free) char *key = str_copy(str_cut(&value, '='));
+		json_set(all, key, json_str_new(value));
+	}
+	for (json_each(label, all))
+		strings_add(&keys, label.key);
+	if (keys.count == 0)
 		return;
-	strings_sort(&list);
+	strings_sort(&keys);
 	json_key(w, "Labels");
 	json_object_begin(w);
-	for (size_t i = 0; i < list.count; i++) {
-		struct str value = str_of(list.items[i]);
-		struct str key = str_cut(&value, '=');
-		scoped(text_free) char *name = str_copy(key);
-		json_put_str(w, name, value);
-	}
+	for (size_t i = 0; i < keys.count; i++)
+		json_put_text(w, keys.items[i], json_get_text(all, keys.items[i], ""));
 	json_object_end(w);
 }
 
