@@ -95,6 +95,7 @@ static void collect(void *context)
 	struct registry_api *api = context;
 	struct error err = {0};
 
+	uploads_touch(api->cloud->uploads);
 	if (!ecr_lifecycle_apply(api->cloud, &err) || !content_collect(api->cloud->content, &err)) {
 		error_while(&err, "removing images and blobs that are not needed");
 		error_print(stderr, &err, false);

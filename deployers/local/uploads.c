@@ -6,6 +6,7 @@
 #include "deployers/local/content.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 enum { IDLE_MS = 3600 * 1000, SWEEP_MS = 600 * 1000 };
 
@@ -180,6 +181,13 @@ struct upload *uploads_find(struct uploads *uploads, const char *repository, con
 		if (text_equal(upload->id, id))
 			return text_equal(upload->repository, repository) ? upload : NULL;
 	return is_id(id) ? revive(uploads, repository, id) : NULL;
+}
+
+void uploads_touch(struct uploads *uploads)
+{
+	for (struct upload *upload = uploads->first; upload; upload = upload->following)
+		if (futimens(upload->blob.fd, NULL) < 0)
+			log_trace("registry", "upload %s: its time cannot be set", upload->id);
 }
 
 const char *upload_id(const struct upload *upload)

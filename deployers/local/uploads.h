@@ -34,6 +34,9 @@ bool uploads_start(struct uploads *uploads, const char *repository, enum digest_
 /* NULL: there is none of that id in that repository. */
 struct upload *uploads_find(struct uploads *uploads, const char *repository, const char *id);
 
+/* Before old files are collected: those of open uploads are young, however slowly they grow. */
+void uploads_touch(struct uploads *uploads);
+
 const char *upload_id(const struct upload *upload);
 const char *upload_repository(const struct upload *upload);
 int64_t upload_size(const struct upload *upload); /* taken so far */

@@ -27,6 +27,15 @@ def sha256(content):
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
+def ask(path, method="GET", body=None, **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", cloud.program.port, timeout=20)
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer, content
+
+
 def refused(code, operation, **members):
     try:
         operation(**members)
@@ -137,6 +146,12 @@ def immutable_tags_stay_where_they_are():
     refused("ImageTagAlreadyExistsException", put_image, tag="v1", layer=b"two", repository="app/b")
     refused("ImageAlreadyExistsException", put_image, tag="v1", layer=b"one", repository="app/b")
     put_image("v2", b"two", "app/b")
+    one, two = (ecr.batch_get_image(repositoryName="app/b", imageIds=[{"imageTag": tag}])["images"][0]["imageManifest"] for tag in ("v1", "v2"))
+    for manifest in (two, one):  # /v2/ refuses the same image, too, as AWS does
+        answer, body = ask("/v2/app/b/manifests/v1", "PUT", manifest, Authorization="Basic " + ecr.get_authorization_token()[
+            "authorizationData"][0]["authorizationToken"], **{"Content-Type": MANIFEST})
+        error = json.loads(body)["errors"][0]
+        check((answer.status, error["code"]) == (400, "TAG_INVALID") and "immutable" in error["message"], body)
     ecr.put_image_tag_mutability(repositoryName="app/b", imageTagMutability="MUTABLE")
     manifest = put_image("v1", b"two, later", "app/b")
     image = ecr.batch_get_image(repositoryName="app/b", imageIds=[{"imageTag": "v1"}])["images"][0]
@@ -242,15 +257,6 @@ def findings_that_make_no_sense_fail_the_scan_and_say_why():
         check(found["imageScanStatus"]["status"] == "FAILED" and "imageScanFindings" not in found, found)
         check("scan-findings.json" in found["imageScanStatus"]["description"], found["imageScanStatus"])
     refused("ImageNotFoundException", ecr.start_image_scan, repositoryName="app/scan", imageId={"imageTag": "none"})
-
-
-def ask(path, **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", cloud.program.port, timeout=20)
-    connection.request("GET", path, headers=headers)
-    answer = connection.getresponse()
-    body = answer.read()
-    connection.close()
-    return answer, body
 
 
 @test

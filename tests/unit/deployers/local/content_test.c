@@ -393,6 +393,29 @@ TEST(a_blob_that_was_asked_for_stays_another_day)
 	CHECK(!content_has_blob(cloud.content, "app/rooms", forgotten.text, NULL));
 }
 
+/* Times of files are the machine's own, so the clock goes ahead instead. */
+TEST(an_unfinished_upload_goes_an_hour_later_and_can_be_opened_again_before)
+{
+	scoped(cloud_close) struct cloud cloud = {0};
+	scoped(new_blob_discard) struct new_blob blob = {0}, again = {0};
+	struct test_clock clock;
+	struct error err = {0};
+
+	test_clock_init(&clock, clock_now(&system_clock));
+	cloud_open(&cloud, &clock.clock);
+	REQUIRE_OK(new_blob_create(cloud.content, "upload", &blob, &err));
+	REQUIRE_OK(new_blob_append(&blob, "half", 4, &err));
+	clock.time_ms += (int64_t)50 * 60 * 1000;
+	REQUIRE_OK(content_collect(cloud.content, &err));
+	REQUIRE_OK(new_blob_reopen(cloud.content, "upload", &again, &err));
+	CHECK_INT(again.size_bytes, 4);
+	text_free(&again.temporary); /* it stays the first one's */
+	new_blob_discard(&again);
+	clock.time_ms += (int64_t)20 * 60 * 1000;
+	REQUIRE_OK(content_collect(cloud.content, &err));
+	CHECK_FAILS(new_blob_reopen(cloud.content, "upload", &again, &err), ERROR_NOT_FOUND);
+}
+
 TEST(names_of_repositories_and_tags_are_those_of_the_specification)
 {
 	CHECK(content_repository_name_valid(str_of("booking/rooms")));
