@@ -8,6 +8,7 @@
 #include "builders/image/image_options.h"
 #include "builders/image/leak_fence.h"
 #include "builders/image/package_files.h"
+#include "builders/image/reasons.h"
 
 #include <stdlib.h>
 
@@ -425,8 +426,9 @@ static bool take_base(const struct builder *b, const struct layout *layout, stru
 static bool write_documents(struct builder *b, const struct layout *layout, struct error *err)
 {
 	struct image *image = b->image;
-	scoped(buf_free) struct buf config = {0}, manifest = {0};
+	scoped(buf_free) struct buf config = {0}, manifest = {0}, reasons = {0};
 	struct layout_entry entry = {.media_type = MEDIA_TYPE_MANIFEST};
+	struct digest list;
 
 	write_config(b, &config);
 	if (!layout_write_blob(layout, buf_str(&config), &image->config_digest, err))
@@ -437,7 +439,9 @@ static bool write_documents(struct builder *b, const struct layout *layout, stru
 	image->size_bytes += (int64_t)(config.size + manifest.size);
 	entry.digest = image->digest;
 	image->manifest_bytes = entry.size_bytes = (int64_t)manifest.size;
-	return layout_set_tag(layout, image->tag, &entry, image->architecture, err) &&
+	reasons_write(&image->tree, b->closure, &reasons);
+	return layout_write_blob(layout, buf_str(&reasons), &list, err) &&
+	       layout_set_image(layout, image->tag, &entry, image->architecture, &list, err) &&
 	       debug_files_attach(&image->debug, layout, &entry, err);
 }
 

@@ -13,6 +13,8 @@
 
 #define DAMAGED "the layout is damaged: build the image again into a new folder"
 #define REF_NAME "org.opencontainers.image.ref.name"
+/* Ours: the digest of the blob that says why each file is in the image. */
+#define REASONS "dev.dogshore.reasons"
 
 static const char version_text[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
 
@@ -316,8 +318,33 @@ bool layout_find_tag(const struct layout *layout, const char *tag, struct layout
 	return error_next(err, "it has: %s", known.size ? buf_text(&known) : "none");
 }
 
+const char *layout_reasons_of(const struct json *descriptor)
+{
+	return json_get_text(json_get(descriptor, "annotations"), REASONS, "");
+}
+
+bool layout_find_reasons(const struct layout *layout, const char *tag, struct digest *out_digest,
+	struct error *err)
+{
+	scoped(json_free) struct json *index = NULL;
+	struct layout_entry entry;
+
+	*out_digest = (struct digest){0};
+	/* For its error when there is no such tag. */
+	if (!layout_find_tag(layout, tag, &entry, err) || !layout_read_index(layout, &index, err))
+		return false;
+	const struct json *manifests = json_get(index, "manifests");
+	for (size_t i = 0; i < json_count(manifests); i++) {
+		const struct json *descriptor = json_at(manifests, i);
+		if (text_equal(layout_tag_of(descriptor), tag) &&
+			!digest_parse(str_of(layout_reasons_of(descriptor)), out_digest))
+			*out_digest = (struct digest){0};
+	}
+	return true;
+}
+
 static void put_descriptor(struct json_writer *w, const char *tag, const struct layout_entry *entry,
-	const char *architecture)
+	const char *architecture, const struct digest *reasons)
 {
 	char digest[DIGEST_TEXT_SIZE];
 
@@ -336,20 +363,24 @@ static void put_descriptor(struct json_writer *w, const char *tag, const struct 
 	json_key(w, "annotations");
 	json_object_begin(w);
 	json_put_text(w, REF_NAME, tag);
+	if (reasons) {
+		digest_to_text(reasons, digest);
+		json_put_text(w, REASONS, digest);
+	}
 	json_object_end(w);
 	json_object_end(w);
 }
 
 /* An index with nothing but this tag. */
 static void put_index(struct json_writer *w, const char *tag, const struct layout_entry *entry,
-	const char *architecture)
+	const char *architecture, const struct digest *reasons)
 {
 	json_object_begin(w);
 	json_put_int(w, "schemaVersion", 2);
 	json_put_text(w, "mediaType", MEDIA_TYPE_INDEX);
 	json_key(w, "manifests");
 	json_array_begin(w);
-	put_descriptor(w, tag, entry, architecture);
+	put_descriptor(w, tag, entry, architecture, reasons);
 	json_array_end(w);
 	json_object_end(w);
 }
@@ -409,8 +440,9 @@ static bool set_only_tag(const char *path, struct str index, bool *out_done, str
 	return true;
 }
 
-bool layout_set_tag(const struct layout *layout, const char *tag, const struct layout_entry *entry,
-	const char *architecture, struct error *err)
+bool layout_set_image(const struct layout *layout, const char *tag,
+	const struct layout_entry *entry, const char *architecture, const struct digest *reasons,
+	struct error *err)
 {
 	scoped(descriptor_close) int locked = -1;
 	scoped(json_free) struct json *index = NULL, *descriptor = NULL;
@@ -419,17 +451,23 @@ bool layout_set_tag(const struct layout *layout, const char *tag, const struct l
 	struct json_writer one = json_writer_start(&text), all = json_writer_start(&alone);
 	bool done;
 
-	put_index(&all, tag, entry, architecture);
+	put_index(&all, tag, entry, architecture, reasons);
 	if (!layout_lock(layout, &locked, err) || !set_only_tag(path, buf_str(&alone), &done, err))
 		return false;
 	if (done)
 		return true;
-	put_descriptor(&one, tag, entry, architecture);
+	put_descriptor(&one, tag, entry, architecture, reasons);
 	if (!json_parse(buf_str(&text), "descriptor", NULL, &descriptor, err) ||
 		!index_without(layout, tag, &index, err))
 		return false;
 	json_append(json_get(index, "manifests"), json_keep(descriptor));
 	return layout_write_index(layout, index, err);
+}
+
+bool layout_set_tag(const struct layout *layout, const char *tag, const struct layout_entry *entry,
+	const char *architecture, struct error *err)
+{
+	return layout_set_image(layout, tag, entry, architecture, NULL, err);
 }
 
 bool layout_list(const struct layout *layout, struct json *descriptor, struct error *err)

@@ -77,6 +77,15 @@ bool layout_find_tag(const struct layout *layout, const char *tag, struct layout
 /* Makes tag name a manifest or index that is there already. architecture may be NULL. */
 bool layout_set_tag(const struct layout *layout, const char *tag, const struct layout_entry *entry,
 	const char *architecture, struct error *err) must_use;
+/* The same for an image with its list of reasons (reasons.h), a blob that is there. */
+bool layout_set_image(const struct layout *layout, const char *tag,
+	const struct layout_entry *entry, const char *architecture, const struct digest *reasons,
+	struct error *err) must_use;
+/* The list of reasons of a tag; all zero when it has none. */
+bool layout_find_reasons(const struct layout *layout, const char *tag, struct digest *out_digest,
+	struct error *err) must_use;
+/* What a descriptor of the index names as its list of reasons, "" when nothing. */
+const char *layout_reasons_of(const struct json *descriptor);
 
 /* index.json, the caller's; and the tag of one of its descriptors, "" when it has none. */
 bool layout_read_index(const struct layout *layout, struct json **out_index, struct error *err)

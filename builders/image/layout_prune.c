@@ -112,6 +112,8 @@ static bool keep_images(struct pruning *pruning, struct error *err)
 			return false;
 		if (!*subject)
 			add_hex(&pruning->images, hex);
+		if (text_starts_with(layout_reasons_of(descriptor), "sha256:"))
+			add_hex(&pruning->blobs, layout_reasons_of(descriptor) + 7);
 	}
 	return true;
 }

@@ -1,17 +1,25 @@
+#include "base/file.h"
 #include "base/json_writer.h"
 #include "base/memory.h"
+#include "base/path.h"
+#include "builders/image/reasons.h"
 #include "builders/registry/copy.h"
 #include "pipeline/cli/command.h"
 
+#include <stdlib.h>
+
 static struct push_options given;
+static const char *why;
 
 static const struct option_row rows[] = {
 	{"plain-http", OPTION_SWITCH, &given.plain_http, NULL,
 		"HTTP without TLS (loopback hosts: always)", NULL},
+	{"why", OPTION_TEXT, &why, "PATH",
+		"why this file is in the image; PATH may be a name (libz.so.1)", NULL},
 };
 
 static const struct option_set options = {
-	.usage = "image inspect IMAGE",
+	.usage = "image inspect IMAGE [--why PATH]",
 	.about = "show an image; IMAGE is HOST/REPOSITORY:TAG or oci:FOLDER:TAG",
 	.rows = rows,
 	.count = countof(rows),
@@ -122,14 +130,96 @@ static void print(const struct image_documents *documents)
 	}
 }
 
+/* A layout may also be written without "oci:", when it is there. */
+static bool find_place(const char *text, struct place *out_place, struct error *err)
+{
+	struct place place = {.is_layout = true};
+	struct error ignored = {0};
+
+	if (!text_starts_with(text, "oci:") &&
+		layout_reference_parse(text, &place.path, &place.tag, &ignored)) {
+		scoped(text_free) char *mark = path_join(place.path, "oci-layout");
+		if (file_exists(mark)) {
+			*out_place = place;
+			return true;
+		}
+		place_free(&place);
+	}
+	error_ignore(&ignored, "it is no layout then");
+	return place_parse(text, out_place, err);
+}
+
+static void print_step(const struct reason *step, bool first)
+{
+	printf("%s%s%s\n  %s\n", step->path, *step->target ? " -> " : "", step->target, step->why);
+	if (first)
+		printf("  layer: %s%s%s\n", step->layer, *step->package ? ", package: " : "",
+			step->package);
+}
+
+static void write_steps(const struct reasons *reasons, const size_t *steps, size_t count,
+	struct buf *out)
+{
+	struct json_writer w = json_writer_start(out);
+
+	json_object_begin(&w);
+	json_put_text(&w, "path", reasons->items[steps[0]].path);
+	json_put_text(&w, "why", reasons->items[steps[0]].why);
+	json_key(&w, "steps");
+	json_array_begin(&w);
+	for (size_t i = 0; i < count; i++) {
+		const struct reason *step = &reasons->items[steps[i]];
+		json_object_begin(&w);
+		json_put_text(&w, "path", step->path);
+		json_put_text(&w, "why", step->why);
+		json_put_text(&w, "layer", step->layer);
+		if (*step->package)
+			json_put_text(&w, "package", step->package);
+		if (*step->target)
+			json_put_text(&w, "target", step->target);
+		json_object_end(&w);
+	}
+	json_array_end(&w);
+	json_object_end(&w);
+}
+
+static bool explain(struct command_context *context, const struct place *from, struct error *err)
+{
+	scoped(reasons_free) struct reasons reasons = {0};
+	scoped(layout_free) struct layout layout = {0};
+	size_t *steps, count;
+
+	if (!from->is_layout) {
+		error_raise(err, ERROR_USAGE,
+			"why a file is in an image is known to the layout that it was built into, "
+			"not to a registry");
+		return error_next(err, "dogshore image inspect FOLDER:TAG --why %s", why);
+	}
+	if (!layout_open(from->path, &layout, err) ||
+		!reasons_read(&layout, from->tag, &reasons, err) ||
+		!reasons_find(&reasons, why, &steps, &count, err))
+		return false;
+	if (context->json)
+		write_steps(&reasons, steps, count, &context->result);
+	for (size_t i = 0; !context->json && i < count; i++)
+		print_step(&reasons.items[steps[i]], i == 0);
+	free(steps);
+	return true;
+}
+
 static bool run(struct command_context *context, struct error *err)
 {
 	scoped(place_free) struct place from = {0};
 	scoped(image_documents_free) struct image_documents documents = {0};
+	const char *image = context->words.items[0];
 
-	if (!place_parse(context->words.items[0], &from, err) ||
-		!copy_read_documents(&from, &given, &documents, err))
-		return error_while(err, "inspecting %s", context->words.items[0]);
+	if (!find_place(image, &from, err))
+		return error_while(err, "inspecting %s", image);
+	if (why)
+		return explain(context, &from, err) ||
+		       error_while(err, "asking %s why it has %s", image, why);
+	if (!copy_read_documents(&from, &given, &documents, err))
+		return error_while(err, "inspecting %s", image);
 	if (context->json)
 		write_json(&documents, &context->result);
 	else

@@ -2,6 +2,7 @@
 """Each way in which an image can lack what its program needs, with programs that a compiler made: what the build says,
 and what the program does inside the image."""
 # timeout: 300
+import json
 import os
 import shutil
 import subprocess
@@ -316,6 +317,30 @@ def the_loader_agrees_or_the_build_fails():
     tap.check("and nothing is tagged", (WORK / "refused" / "index.json").exists(), False)
 
 
+def the_image_tells_why_a_file_is_in_it():
+    library("why", "libdeep.so", "int deep(void) { return 0; }\n")
+    library("why", "libmiddle.so", "int deep(void); int middle(void) { return deep(); }\n", f"{WORK}/why/libdeep.so", "-Wl,-rpath,$ORIGIN")
+    program = compile_c("why/user", "int middle(void); int main(void) { return middle(); }\n", f"{WORK}/why/libmiddle.so", "-Wl,-rpath,$ORIGIN", "-Wl,-rpath-link,$ORIGIN")
+    build(program, "why")
+    for path in (WORK / "why").iterdir():
+        path.unlink()  # the image alone answers
+
+    def why(path, *more):
+        return run(os.environ["DOGSHORE"], "image", "inspect", f"{WORK}/images:why", "--why", path, *more, check=False)
+
+    expected = [("/app/libdeep.so", "libmiddle.so needs it"), ("/app/libmiddle.so", "user needs it"), ("/app/user", "it is the program")]
+    tap.check("the way from a library to the program", [(s["path"], s["why"]) for s in json.loads(why("/app/libdeep.so", "--json").stdout)["steps"]], expected)
+    tap.check("for people too, and by its name", why("libdeep.so").stdout, "/app/libdeep.so\n  libmiddle.so needs it\n  layer: libraries\n/app/libmiddle.so\n  user needs it\n/app/user\n  it is the program\n")
+    tap.check("a generated file has its reason", why("/etc/nsswitch.conf").stdout.splitlines()[1], "  glibc learns there to look up names in files and by DNS only")
+    missing = why("libdeep.so.1")
+    tap.check("what is not there: exit 3", missing.returncode, 3)
+    tap.check_contains("and what is near", missing.stderr, "is it libdeep.so?")
+    if shutil.which("skopeo"):
+        run("skopeo", "copy", "--insecure-policy", f"oci:{WORK}/images:why", f"oci:{WORK}/copied:why")
+        copied = run(os.environ["DOGSHORE"], "image", "inspect", f"{WORK}/copied:why", "--why", "libdeep.so", check=False)
+        tap.check_contains("a copy that lost the list says so", copied.stderr, "has no list of reasons with it")
+
+
 def a_normal_user_asks_the_loader_too():
     if os.geteuid() != 0:
         return tap.skip("the loader is asked without root", "all of this runs without root")
@@ -337,4 +362,4 @@ if not shutil.which("cc"):
 tap.run_tests(dlopen_plug_ins, pthread_cancel_and_unwinding, name_services, static_glibc, character_sets, locales, time_zones,
               certificates_and_openssl, what_the_runtime_mounts_is_not_in_the_image, wrong_interpreter, versions_that_a_library_lacks,
               libraries_for_newer_processors, no_default_folders, lib_and_platform_in_paths, programs_of_32_bits,
-              the_loader_agrees_or_the_build_fails, a_normal_user_asks_the_loader_too)
+              the_loader_agrees_or_the_build_fails, the_image_tells_why_a_file_is_in_it, a_normal_user_asks_the_loader_too)
