@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <locale.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -230,6 +231,32 @@ TEST(a_damaged_cache_is_not_believed)
 	REQUIRE_OK(image_build(&options, &second, &err));
 	CHECK(!layer_of(&second, LAYER_PROGRAM)->reused);
 	CHECK(digest_equal(&first.digest, &second.digest));
+}
+
+/* The test itself, as it was linked: its libraries are of packages here, but nothing says so. */
+TEST(without_dpkg_there_is_one_layer_of_libraries)
+{
+	scoped(close_place) struct place place = {0};
+	scoped(image_free) struct image image = {0};
+	struct error err = {0};
+	size_t libraries = 0, notes = 0;
+
+	REQUIRE(open_place(&place, "program"));
+	struct image_options options = options_of(&place);
+	options.platform = NULL;
+	scoped(text_free) char *self = realpath("/proc/self/exe", NULL);
+	options.binary = self;
+	options.dpkg_folder = place.root;
+	REQUIRE_OK(image_build(&options, &image, &err));
+	for (size_t i = 0; i < image.layer_count; i++) {
+		libraries += image.layers[i].kind == LAYER_LIBRARIES;
+		CHECK_INT(image.layers[i].packages.count, 0);
+	}
+	for (size_t i = 0; i < image.tree.count; i++)
+		notes += strstr(image.tree.entries[i].path, "dpkg") != NULL ||
+			 strstr(image.tree.entries[i].path, "copyright") != NULL;
+	CHECK_INT(libraries, 1);
+	CHECK_INT(notes, 0);
 }
 
 TEST(options_that_make_no_sense_say_so)
