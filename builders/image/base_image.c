@@ -232,6 +232,20 @@ void base_image_write_config(const struct base_image *base, const struct config_
 	free(diff_ids);
 }
 
+char *manifest_base_name(struct str manifest)
+{
+	scoped(json_free) struct json *value = NULL;
+	struct error ignored = {0};
+
+	if (!json_parse(manifest, "the manifest",
+		    &(struct json_limits){.size_bytes = MANIFEST_LIMIT}, &value, &ignored)) {
+		error_ignore(&ignored, "who needs the manifest parses it and says so");
+		return NULL;
+	}
+	const char *name = json_get_text(json_get(value, "annotations"), ANNOTATION_BASE_NAME, "");
+	return name[0] ? memory_copy_text(name) : NULL;
+}
+
 static void put_blob(struct json_writer *w, const struct blob_name *blob)
 {
 	char digest[DIGEST_TEXT_SIZE];

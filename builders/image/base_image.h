@@ -70,6 +70,9 @@ size_t history_length(const struct json *history, size_t layers);
 /* A manifest of these; annotations: an object, written sorted; NULL or empty: none. */
 void manifest_write_blobs(const struct blob_name *config, const struct blob_name *layers,
 	size_t count, const struct json *annotations, struct buf *out);
+/* Where the base of an image lies, as its manifest says: "HOST/REPOSITORY:TAG", NULL when it says
+ * nothing. Owned. */
+char *manifest_base_name(struct str manifest) must_use;
 /* The OCI's name of a layer's media type, Docker's ones too; NULL for others. Static. */
 const char *layer_media_type(const char *media_type);
 

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "builders/image/base_image.h"
 #include "builders/image/buildah.h"
 #include "builders/image/config_rewrite.h"
 #include "builders/image/foreign_layer.h"
@@ -110,6 +111,12 @@ static bool read_documents(struct work *work, struct error *err)
 		!config_parse(buf_str(&config), "buildah's configuration", &work->facts, err) ||
 		!json_parse(buf_str(&config), "buildah's configuration", NULL, &work->config, err))
 		return false;
+	if (work->manifest.count > BASE_LAYER_LIMIT && !work->options->squash) {
+		error_raise(err, ERROR_LIMIT,
+			"it has %zu layers, one for each step, over the %d that runtimes stack",
+			work->manifest.count, BASE_LAYER_LIMIT);
+		return error_next(err, "--squash makes one of them; or join steps");
+	}
 	if (work->facts.diff_id_count == work->manifest.count)
 		return true;
 	return error_raise(err, ERROR_PROTOCOL,

@@ -2,6 +2,7 @@
 
 #include "base/json_writer.h"
 #include "base/memory.h"
+#include "builders/image/base_image.h"
 
 #include <stdlib.h>
 
@@ -48,13 +49,16 @@ static bool read_platform(const struct layout *from, const struct digest *config
 	return true;
 }
 
-/* Brings what the manifest names into the layout; within one layout it only looks that it is there. */
+/* Brings what the manifest names into the layout; within one layout it only looks that it is there.
+ * What an image leaves in its base's registry (base_image.h) stays there. */
 static bool take_blobs(const struct layout *to, const struct layout *from,
-	const struct manifest *manifest, struct error *err)
+	const struct manifest *manifest, bool has_base, struct error *err)
 {
 	for (size_t i = 0; i < manifest->count; i++)
-		if (!layout_take_blob(to, from, &manifest->items[i].digest,
-			    manifest->items[i].size_bytes, err))
+		if (!(has_base && !layout_has_blob(from, &manifest->items[i].digest,
+					  manifest->items[i].size_bytes)) &&
+			!layout_take_blob(to, from, &manifest->items[i].digest,
+				manifest->items[i].size_bytes, err))
 			return error_while(err, "bringing layer %zu of %zu along", i + 1,
 				manifest->count);
 	return layout_take_blob(to, from, &manifest->config.digest, manifest->config.size_bytes,
@@ -80,11 +84,12 @@ static bool add_from(const struct layout *to, const struct layout *from, const c
 		return false;
 	if (manifest.is_index)
 		return raise_nested(part->source, err);
+	scoped(text_free) char *base = manifest_base_name(buf_str(&text));
 	part->digest = entry.digest;
 	part->size_bytes = (int64_t)text.size;
 	part->media_type = memory_copy_text(manifest.media_type);
 	return read_platform(from, &manifest.config.digest, part, err) &&
-	       take_blobs(to, from, &manifest, err) &&
+	       take_blobs(to, from, &manifest, base != NULL, err) &&
 	       layout_take_blob(to, from, &entry.digest, part->size_bytes, err);
 }
 

@@ -21,25 +21,9 @@ bool layout_source_open(const char *path, const struct push_options *options,
 void layout_source_close(struct layout_source *source)
 {
 	layout_free(&source->layout);
-	strings_free(&source->names);
+	text_free(&source->base);
 	strings_free(&source->homes);
 	session_close(&source->session);
-}
-
-/* Where the manifest's base lies, when it says so. */
-static void learn_base(struct layout_source *source, const struct buf *body)
-{
-	scoped(json_free) struct json *value = NULL;
-	struct error ignored = {0};
-
-	if (!json_parse(buf_str(body), "the manifest",
-		    &(struct json_limits){.size_bytes = MANIFEST_LIMIT}, &value, &ignored)) {
-		error_ignore(&ignored, "who asked for the manifest parses it and says so");
-		return;
-	}
-	const char *name = json_get_text(json_get(value, "annotations"), ANNOTATION_BASE_NAME, "");
-	if (name[0] && !strings_contain(&source->names, name))
-		strings_add(&source->names, name);
 }
 
 static bool read_manifest(void *self, const struct digest *digest, struct buf *out_body,
@@ -49,7 +33,8 @@ static bool read_manifest(void *self, const struct digest *digest, struct buf *o
 
 	if (!layout_read_blob(&source->layout, digest, MANIFEST_LIMIT, out_body, err))
 		return false;
-	learn_base(source, out_body);
+	text_free(&source->base);
+	source->base = manifest_base_name(buf_str(out_body));
 	*out_media_type = memory_copy_text(""); /* the document says what it is */
 	return true;
 }
@@ -108,9 +93,8 @@ static bool open_blob(void *self, const struct digest *digest, int64_t size_byte
 		return *out_fd >= 0 || error_raise_errno(err, "open \"%s\"", path);
 	}
 	/* The manifest that is being pushed was read last. */
-	if (source->names.count > 0)
-		return fetch_from(source, source->names.items[source->names.count - 1], digest,
-			size_bytes, out_fd, err);
+	if (source->base)
+		return fetch_from(source, source->base, digest, size_bytes, out_fd, err);
 	return raise_missing(source, digest, size_bytes, err);
 }
 
@@ -121,9 +105,9 @@ static const char *find_home(void *self, const char *host, const struct digest *
 	scoped(reference_free) struct reference reference = {0};
 	struct error ignored = {0};
 
-	if (source->names.count == 0 || layout_has_blob(&source->layout, digest, size_bytes))
+	if (!source->base || layout_has_blob(&source->layout, digest, size_bytes))
 		return NULL;
-	if (!reference_parse(source->names.items[source->names.count - 1], &reference, &ignored)) {
+	if (!reference_parse(source->base, &reference, &ignored)) {
 		error_ignore(&ignored, "opening the blob says so");
 		return NULL;
 	}

@@ -17,7 +17,7 @@
 struct layout_source {
 	struct layout layout;
 	const struct push_options *options; /* borrowed */
-	struct strings names;    /* base.name of the manifests that were read, the last one last */
+	char *base; /* owned; where the base of the manifest that was read last lies; NULL: none */
 	struct session *session; /* to the registry that a blob was fetched from last */
 	struct strings homes;    /* repositories that were told to the caller */
 };

@@ -159,6 +159,28 @@ def a_base_in_a_layout():
     tap.check("the base's users stay", "nonroot" in (WORK / "dynamic-bundle" / "rootfs" / "etc" / "passwd").read_text())
 
 
+def an_index_of_images_whose_bases_stay_in_the_registry():
+    compiler = "aarch64-linux-gnu-gcc"
+    if NATIVE != "amd64" or not shutil.which(compiler):
+        return tap.skip("an index of such images", f"this needs an amd64 machine with {compiler}")
+    one, two = started(DockerRegistry()), started(DockerRegistry())
+    other = images.compile_program("arm/app", "hello from arm64", "-static", compiler=compiler)
+    dogshore("image", "build", "--binary", other, "--platform", "linux/arm64", "--env", "ARM=1", "--output", f"{WORK}/armbase:1")
+    dogshore("image", "push", f"{WORK}/bases:1", f"{one.host}/base/box:1")
+    dogshore("image", "push", f"{WORK}/armbase:1", f"{one.host}/base/arm:1")
+    build(f"{one.host}/base/box:1", WORK / "multi:amd64")
+    (WORK / "own").write_text("ours\n")
+    dogshore("image", "build", "--binary", other, "--platform", "linux/arm64", "--base", f"{one.host}/base/arm:1", "--file", f"{WORK}/own:/etc/own",
+             "--output", f"{WORK}/multi:arm64")
+    index = dogshore("image", "index", f"{WORK}/multi:arm64", f"{WORK}/multi:amd64", "--output", f"{WORK}/multi-all:1")
+    for host in (one.host, two.host):
+        pushed = dogshore("image", "push", f"{WORK}/multi-all:1", f"{host}/apps/multi:1")
+        tap.check("an index of images whose bases stay in the registry is pushed", pushed["digest"], index["digest"])
+        run("skopeo", "copy", "--all", "--insecure-policy", "--src-tls-verify=false", f"docker://{host}/apps/multi:1",
+            f"dir:{WORK}/multi-{host.split(':')[1]}")
+    tap.check("and is whole on both registries", (WORK / f"multi-{two.host.split(':')[1]}" / "manifest.json").exists())
+
+
 def rebased_the_base_is_newer_and_ours_is_the_same():
     registry = started(DockerRegistry())
     name, base = f"{registry.host}/apps/app:1", f"{registry.host}/base/box"
@@ -318,5 +340,5 @@ def bases_that_make_no_sense_are_refused():
 
 
 tap.run_tests(only_manifest_and_configuration_of_the_base_are_fetched, to_another_registry_the_layers_are_fetched_and_sent,
-              rebased_the_base_is_newer_and_ours_is_the_same, the_local_registry_mounts_too,
+              an_index_of_images_whose_bases_stay_in_the_registry, rebased_the_base_is_newer_and_ours_is_the_same, the_local_registry_mounts_too,
               with_its_base_fetched_a_layout_is_whole, a_base_in_a_layout, bases_that_make_no_sense_are_refused, ready=ready, tidy=tidy)

@@ -260,6 +260,29 @@ def what_a_killed_build_left_is_removed_by_the_next():
     tap.check("the next one removes it", left[0].exists(), False)
 
 
+def more_layers_than_runtimes_stack_are_refused():
+    """A base of 127 layers made by hand, and one step."""
+    layout, diff_ids, layers = WORK / "deep", [], []
+    for number in range(127):
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            member = tarfile.TarInfo(f"layer-{number}")
+            archive.addfile(member, io.BytesIO())
+        entry = images.put_blob(layout, stream.getvalue())
+        diff_ids.append(entry["digest"])
+        layers.append({"mediaType": "application/vnd.oci.image.layer.v1.tar", **entry})
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+    config = images.put_blob(layout, {"architecture": machine, "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}})
+    images.write_layout(layout, "1", {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": layers,
+                                      "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **config}})
+    folder = context("deep", f"FROM oci:{layout}:1\nCOPY data /data\n")
+    status, error = refused("image", "build", "--dockerfile", folder / "Dockerfile", "--output", WORK / "bad:1")
+    tap.check("128 layers are refused", (status, error["message"]), (3, "it has 128 layers, one for each step, over the 127 that runtimes stack"))
+    out = build(folder, WORK / "flat:1", "--squash", "--compression", "none")
+    with tarfile.open(images.blob(WORK / "flat", out["layers"][0]["digest"])) as archive:
+        tap.check("squashed it has all files", len([n for n in archive.getnames() if n.startswith("layer-")]), 127)
+
+
 def failures_say_what_to_do():
     folder = context("broken", "FROM scratch\nCOPY nothing /\n")
     process = run(PROGRAM, "image", "build", "--dockerfile", folder / "Dockerfile", "--output", WORK / "bad:1", check=False)
@@ -293,4 +316,5 @@ def failures_say_what_to_do():
 
 tap.run_tests(two_builds_at_two_times_give_one_digest, layers_and_configuration_are_normal, it_runs_under_crun_and_podman,
               squashed_it_is_one_layer_without_what_was_removed, flags_are_laid_over_the_dockerfile, a_base_from_a_registry,
-              a_run_builds_it_from_the_commit_and_the_artifacts, what_a_killed_build_left_is_removed_by_the_next, secrets_stop_the_build, failures_say_what_to_do, ready=ready)
+              a_run_builds_it_from_the_commit_and_the_artifacts, what_a_killed_build_left_is_removed_by_the_next,
+              more_layers_than_runtimes_stack_are_refused, secrets_stop_the_build, failures_say_what_to_do, ready=ready)
