@@ -40,18 +40,20 @@ static int64_t number_of(const char *name)
 	return str_to_int(digits, &number) ? number : 0;
 }
 
-/* Logs and artifacts of a run that ended go; what the ledger says of it stays. */
-static void forget_folder(const struct run *run, const char *folder, int64_t number)
+/* Is it the folder of a run that ended? By its name, for the state folder may have been moved. */
+static bool is_over(const struct run *run, const char *name)
 {
 	scoped(ledger_run_free) struct ledger_run old = {0};
 	scoped(error_free) struct error err = {0};
 
-	if (!ledger_run_get(run->options->ledger, number, &old, &err) ||
-		!outcome_is_final(old.status) || strcmp(old.folder, folder) != 0 ||
-		!folder_remove(folder, &err))
-		error_ignore(&err, "space is all that is lost");
+	if (!ledger_run_get(run->options->ledger, number_of(name), &old, &err)) {
+		error_ignore(&err, "then it is another ledger's");
+		return false;
+	}
+	return outcome_is_final(old.status) && strcmp(path_base(old.folder), name) == 0;
 }
 
+/* Logs and artifacts of old runs go; what the ledger says of them stays. */
 static void forget_folders(const struct run *run)
 {
 	scoped(text_free) char *runs = path_join(run->options->state, "runs");
@@ -62,14 +64,18 @@ static void forget_folders(const struct run *run)
 		return;
 	/* A few at once: nobody waits for the clearing of a thousand. */
 	for (size_t i = 0; i < names.count && done < FOLDERS_AT_ONCE; i++) {
-		int64_t number = number_of(names.items[i]);
+		const char *name = names.items[i];
+		int64_t number = number_of(name);
+		scoped(error_free) struct error err = {0};
 
-		if (number < 1 || number > run->row.id - FOLDERS_KEPT)
+		if (number < 1 || number > run->row.id - FOLDERS_KEPT || !is_over(run, name))
 			continue;
-		scoped(text_free) char *folder = path_join(runs, names.items[i]);
+		scoped(text_free) char *folder = path_join(runs, name);
 
-		forget_folder(run, folder, number);
-		done++;
+		if (folder_remove(folder, &err))
+			done++;
+		else
+			error_ignore(&err, "space is all that is lost");
 	}
 }
 

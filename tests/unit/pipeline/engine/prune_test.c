@@ -186,9 +186,19 @@ TEST(folders_of_old_runs_go_also_when_the_engine_ends_with_its_run)
 		open_engine(&world);
 	}
 	scoped(text_free) char *runs = path_join(world.state, "runs");
+	/* what is not ours stays, and is not in the way */
+	scoped(text_free) char *other = path_join(runs, "1-else");
 
 	REQUIRE_OK(folder_list(runs, &names, &err));
 	CHECK_INT(names.count, FOLDERS);
+	REQUIRE_OK(folder_make(other, 0700, &err));
+	submit(&world, "HEAD", NULL, &err);
+	wait_for_end(&world, &err);
+	engine_free(&world.engine);
+	strings_free(&names);
+	REQUIRE_OK(folder_list(runs, &names, &err));
+	CHECK_INT(names.count, FOLDERS + 1);
+	CHECK(file_exists(other));
 }
 
 TEST_MAIN()
