@@ -289,24 +289,34 @@ static bool is_idle(const struct blob_writer *writer)
 	return !writer->queued && !writer->working;
 }
 
-static void call_ready(struct blob_writer *writer)
-{
-	void (*ready)(void *context) = writer->ready;
+/* One call that is due; both are taken out under the lock, because the threads look at them. */
+struct event {
+	void (*ready)(void *context);
+	void (*done)(void *context, const struct error *err);
+	void *context;
+	const struct error *err;
+};
 
-	writer->ready = NULL;
-	if (ready)
-		ready(writer->ready_context);
+/* Under the lock. */
+static void take_event(struct blob_writer *writer, struct event *out)
+{
+	*out = (struct event){0};
+	if (writer->ready) {
+		out->ready = writer->ready;
+		out->context = writer->ready_context;
+		writer->ready = NULL;
+		/* One thing at a time: a call may free it. */
+		if (writer->done)
+			tell(writer->writers, writer);
+	} else if (writer->done && is_idle(writer)) {
+		out->done = writer->done;
+		out->context = writer->done_context;
+		out->err = writer->failed ? &writer->error : NULL;
+		writer->done = NULL;
+	}
 }
 
-static void call_done(struct blob_writer *writer)
-{
-	void (*done)(void *context, const struct error *err) = writer->done;
-
-	writer->done = NULL;
-	done(writer->done_context, writer->failed ? &writer->error : NULL);
-}
-
-static struct blob_writer *next_event(struct writers *writers, bool *out_ready, bool *out_done)
+static bool next_event(struct writers *writers, struct event *out)
 {
 	pthread_mutex_lock(&writers->lock);
 	struct blob_writer *writer = writers->events;
@@ -314,29 +324,25 @@ static struct blob_writer *next_event(struct writers *writers, bool *out_ready, 
 	if (writer) {
 		writers->events = writer->next_event;
 		writer->told = false;
-		*out_ready = writer->ready != NULL;
-		*out_done = !*out_ready && writer->done && is_idle(writer);
-		if (*out_ready && writer->done)
-			tell(writers, writer); /* one thing at a time: a call may free it */
+		take_event(writer, out);
 	}
 	pthread_mutex_unlock(&writers->lock);
-	return writer;
+	return writer != NULL;
 }
 
 static void on_events(void *context, unsigned bits)
 {
 	struct writers *writers = context;
-	struct blob_writer *writer;
-	bool ready = false, done = false;
+	struct event event;
 	eventfd_t count;
 
 	(void)bits;
 	eventfd_read(writers->event_fd, &count);
-	while ((writer = next_event(writers, &ready, &done))) {
-		if (ready)
-			call_ready(writer);
-		else if (done)
-			call_done(writer);
+	while (next_event(writers, &event)) {
+		if (event.ready)
+			event.ready(event.context);
+		else if (event.done)
+			event.done(event.context, event.err);
 	}
 }
 
@@ -542,12 +548,9 @@ void blob_writer_settle(struct blob_writer *writer,
 	bool here = is_idle(writer) && writer->rehash_bytes < 0 && rest < SMALL;
 
 	pthread_mutex_unlock(&writers->lock);
-	writer->done = NULL;
-	writer->done_context = context;
 	if (here) {
 		keep_here(writer);
-		writer->done = done;
-		call_done(writer);
+		done(context, writer->failed ? &writer->error : NULL);
 		return;
 	}
 	if (writer->current)
@@ -556,11 +559,25 @@ void blob_writer_settle(struct blob_writer *writer,
 		start_threads(writers);
 	pthread_mutex_lock(&writers->lock);
 	writer->done = done;
+	writer->done_context = context;
 	if (is_idle(writer) && !writer->blocks.first && writer->rehash_bytes < 0)
 		tell(writers, writer);
 	else
 		enqueue(writers, writer);
 	pthread_mutex_unlock(&writers->lock);
+}
+
+void blob_writer_cancel(struct blob_writer *writer)
+{
+	struct writers *writers = writer->writers;
+
+	pthread_mutex_lock(&writers->lock);
+	void (*done)(void *context, const struct error *err) = writer->done;
+
+	writer->done = NULL;
+	pthread_mutex_unlock(&writers->lock);
+	if (done)
+		done(writer->done_context, NULL);
 }
 
 bool blob_writer_keep_now(struct blob_writer *writer, struct str bytes, struct error *err)

@@ -43,6 +43,9 @@ void blob_writer_when_ready(struct blob_writer *writer, void (*ready)(void *cont
 void blob_writer_settle(struct blob_writer *writer,
 	void (*done)(void *context, const struct error *err), void *context);
 
+/* Calls a done that waits, without err, whatever became of the bytes: when nobody is left to care. */
+void blob_writer_cancel(struct blob_writer *writer);
+
 /* Writes and hashes here and now, while settled, for callers that cannot wait. */
 bool blob_writer_keep_now(struct blob_writer *writer, struct str bytes, struct error *err) must_use;
 

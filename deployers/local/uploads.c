@@ -61,8 +61,14 @@ void uploads_free(struct uploads **address)
 
 	if (!uploads)
 		return;
-	while (uploads->first)
-		end(uploads->first, true);
+	while (uploads->first) {
+		struct upload *upload = uploads->first;
+
+		/* Who waited for it may let go of it, or drop it. */
+		blob_writer_cancel(upload->writer);
+		if (uploads->first == upload)
+			end(upload, true);
+	}
 	loop_remove(uploads->cloud->loop, &uploads->sweeper);
 	writers_free(&uploads->writers);
 	free(uploads);

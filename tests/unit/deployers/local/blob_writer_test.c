@@ -240,4 +240,23 @@ TEST(a_writer_may_end_at_any_time)
 	}
 }
 
+TEST(who_waits_is_told_when_it_is_cancelled)
+{
+	scoped(fixture_close) struct fixture f;
+	scoped(buf_free) struct buf bytes = bytes_of(3000000);
+	scoped(blob_writer_free) struct blob_writer *writer = NULL;
+	struct error err = {0};
+
+	fixture_open(&f);
+	scoped(descriptor_close) int fd = new_file(&f, "f");
+
+	REQUIRE_OK(blob_writer_new(f.writers, fd, DIGEST_SHA256, 0, &writer, &err));
+	blob_writer_take(writer, bytes.data, bytes.size);
+	blob_writer_settle(writer, on_settled, &f);
+	blob_writer_cancel(writer);
+	CHECK_INT(f.settled, 1);
+	blob_writer_cancel(writer);
+	CHECK_INT(f.settled, 1);
+}
+
 TEST_MAIN()
