@@ -277,6 +277,25 @@ def an_sbom_counts_when_it_is_covered():
     tap.check("and an attestation with an SBOM is one", (attested.status, verify("bill3", "sbom.yml").status), (0, 0))
 
 
+def the_sbom_of_a_build_is_covered_and_refused_when_it_is_changed():
+    built = build("with-bill", "--sbom", "--provenance", WORK / "facts.json", "--key", WORK / "release.key")
+    (WORK / "all.yml").write_text("keys: {release: release.pem}\nrequire: [signature, provenance, sbom]\n")
+    passed = verify("with-bill", "all.yml")
+    tap.check("an image built with all of it passes", (built.status, passed.status), (0, 0))
+    for kind in ("application/spdx+json", "application/vnd.cyclonedx+json"):
+        (entry,) = referrers("with-bill", kind)
+        copy_of("bill-changed", "with-bill")
+        replace_blob("bill-changed", json.loads(blob("with-bill", entry["digest"]))["layers"][0]["digest"])
+        refused = verify("bill-changed", "all.yml")
+        tap.check(f"{kind}: a changed byte is refused", refused.status, 1)
+        tap.check_contains(f"{kind}: by its name", refused.wrong(), "the SBOM was changed")
+        copy_of("bill-forged", "with-bill")
+        put_document("bill-forged", entry["digest"], lambda text: text.replace(b"libc6", b"libc7"))
+        forged = verify("bill-forged", "all.yml")
+        tap.check(f"{kind}: another one with fitting digests is refused", forged.status, 1)
+        tap.check_contains(f"{kind}: it says why", forged.wrong(), f"({kind}) is covered by no signature")
+
+
 # ---- tampering
 
 
@@ -652,7 +671,7 @@ if not shutil.which("cc") or not shutil.which("openssl"):
 tap.run_tests(
     the_images_digest_is_not_changed_by_evidence, openssl_verifies_the_signature_by_hand, openssl_verifies_the_envelopes_by_hand,
     the_provenance_says_where_it_comes_from, doing_it_again_adds_nothing, a_whole_image_passes, what_is_missing_is_named,
-    strangers_are_not_trusted, builder_and_repository_are_compared, an_sbom_counts_when_it_is_covered,
+    strangers_are_not_trusted, builder_and_repository_are_compared, an_sbom_counts_when_it_is_covered, the_sbom_of_a_build_is_covered_and_refused_when_it_is_changed,
     every_changed_byte_is_refused_by_its_name, forgeries_with_fitting_digests_are_refused, hostile_documents_end_in_a_refusal,
     keys_come_from_files_variables_and_need_their_passphrase, a_key_in_kms_signs_without_leaving_it,
     an_image_in_a_registry_is_signed_and_verified_there, a_registry_that_changes_bytes_is_refused, an_environment_takes_only_what_passes_its_policy, wrong_use_is_explained,
