@@ -85,6 +85,12 @@ static bool add_program(const struct image_stage *stage, struct strings *argv, s
 		strings_add(argv, "--linker-map");
 		strings_printf(argv, "%s/artifacts/%s", stage->output, image->linker_map);
 	}
+	for (size_t i = 0; i < image->with.count; i++)
+		add_flag(argv, "--with", image->with.items[i]);
+	for (size_t i = 0; i < image->hwcaps.count; i++)
+		add_flag(argv, "--hwcaps", image->hwcaps.items[i]);
+	if (image->allow)
+		add_flag(argv, "--allow", image->allow);
 	return add_files(stage, argv, err);
 }
 

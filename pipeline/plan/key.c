@@ -134,6 +134,12 @@ static void add_image(struct key *key, const struct project_image *image)
 		json_put_bool(&w, "sbom", true);
 	if (image->linker_map)
 		json_put_text(&w, "linker_map", image->linker_map);
+	if (image->with.count > 0)
+		write_texts(&w, "with", &image->with);
+	if (image->hwcaps.count > 0)
+		write_texts(&w, "hwcaps", &image->hwcaps);
+	if (image->allow)
+		json_put_text(&w, "allow", image->allow);
 	json_object_end(&w);
 	add_settings(key, "image", &settings);
 }

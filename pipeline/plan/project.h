@@ -39,6 +39,9 @@ struct project_image {
 	struct project_pairs files; /* name: relative to the service's path; value: in the image */
 	int64_t port;               /* 0: none */
 	struct project_texts packages; /* of Debian: "NAME" or "NAME=VERSION" */
+	struct project_texts with;     /* what programs open at run time: "gconv", "tzdata" … */
+	struct project_texts hwcaps;   /* levels of processors: "x86-64-v3" */
+	const char *allow;             /* "static-glibc"; NULL: nothing that is refused otherwise */
 	struct project_texts args;     /* of the program */
 	struct project_pairs env;      /* baked into the image */
 	struct project_pairs labels;

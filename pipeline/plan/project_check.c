@@ -136,7 +136,7 @@ static bool check_image_files(struct checking *checking, const struct project_se
 static void check_dockerfile(struct checking *checking, const struct yaml *image)
 {
 	static const char *const of_binary[] = {"base", "files", "packages", "debug", "sbom",
-		"linker_map"};
+		"linker_map", "with", "hwcaps", "allow"};
 
 	for (size_t i = 0; i < countof(of_binary); i++) {
 		const struct yaml *at = yaml_get(image, of_binary[i]);

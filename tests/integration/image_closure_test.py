@@ -11,6 +11,7 @@ from pathlib import Path
 
 SOURCE = Path(os.environ["DOGSHORE_SOURCE"])
 sys.path[:0] = [str(SOURCE / "tests"), str(SOURCE / "tests/integration")]
+import shop  # noqa: E402
 import tap  # noqa: E402
 from image_programs import WORK, build, can_run, compile_c, crun, image_config, paths, refusal, run  # noqa: E402
 
@@ -341,6 +342,23 @@ def the_image_tells_why_a_file_is_in_it():
         tap.check_contains("a copy that lost the list says so", copied.stderr, "has no list of reasons with it")
 
 
+def the_project_file_asks_for_it():
+    stage = shop.Shop()
+    stage.make_repository()
+    stage.pretend_cloud()
+    source = '#include <netdb.h>\nint main(void) { return gethostbyname("localhost") == 0; }\n'
+    stage.put("svc/svc.c", source)
+    refused = stage.run_commit("static, and looks up hosts")
+    tap.check_contains("a run refuses it too", refused.text + refused.said, "is linked statically with glibc and looks up hosts")
+    stage.put("svc/svc.c", source)
+    stage.edit("dogshore.yml", "binary: out", "binary: out, allow: static-glibc, with: [tzdata]")
+    stage.run_commit("allowed, and with time zones")
+    layout = stage.layout()
+    tag = json.loads((layout / "index.json").read_text())["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"]
+    told = run(os.environ["DOGSHORE"], "image", "inspect", f"{layout}:{tag}", "--why", "/usr/share/zoneinfo/Asia/Tokyo", check=False)
+    tap.check_contains("with and allow of dogshore.yml reach the image", told.stdout + told.stderr, "time zones; --with tzdata")
+
+
 def a_normal_user_asks_the_loader_too():
     if os.geteuid() != 0:
         return tap.skip("the loader is asked without root", "all of this runs without root")
@@ -362,4 +380,5 @@ if not shutil.which("cc"):
 tap.run_tests(dlopen_plug_ins, pthread_cancel_and_unwinding, name_services, static_glibc, character_sets, locales, time_zones,
               certificates_and_openssl, what_the_runtime_mounts_is_not_in_the_image, wrong_interpreter, versions_that_a_library_lacks,
               libraries_for_newer_processors, no_default_folders, lib_and_platform_in_paths, programs_of_32_bits,
-              the_loader_agrees_or_the_build_fails, the_image_tells_why_a_file_is_in_it, a_normal_user_asks_the_loader_too)
+              the_loader_agrees_or_the_build_fails, the_image_tells_why_a_file_is_in_it, the_project_file_asks_for_it,
+              a_normal_user_asks_the_loader_too)
