@@ -349,24 +349,12 @@ static bool build_layers(struct builder *b, const struct layout *layout, struct 
 	return done;
 }
 
-static void search_settings(struct builder *b, const char *kind, const struct strings *list)
-{
-	for (size_t i = 0; list && i < list->count; i++) {
-		struct str rest = str_of(list->items[i]), name = str_cut(&rest, '=');
-		/* An argument has no name, and what stands before '=' may be a secret. */
-		scoped(text_free) char *where =
-			text_equal(kind, "arg") ? memory_format("%s:%zu", kind, i + 1)
-						: memory_format("%s:%.*s", kind, str_args(name));
-		leak_fence_text(b->fence, where, str_of(list->items[i]));
-	}
-}
-
 /* What is in the image beside files, and whether all of it may leave. */
 static bool search_rest(struct builder *b, struct error *err)
 {
-	search_settings(b, "env", &b->env);
-	search_settings(b, "label", b->options->labels);
-	search_settings(b, "arg", b->options->args);
+	leak_fence_settings(b->fence, "env", &b->env);
+	leak_fence_settings(b->fence, "label", b->options->labels);
+	leak_fence_settings(b->fence, "arg", b->options->args);
 	return leak_fence_verdict(b->fence, &b->image->warnings, err);
 }
 

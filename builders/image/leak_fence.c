@@ -119,6 +119,18 @@ void leak_fence_text(struct leak_fence *fence, const char *where, struct str tex
 		note(fence, where, &hit);
 }
 
+void leak_fence_settings(struct leak_fence *fence, const char *kind, const struct strings *list)
+{
+	for (size_t i = 0; list && i < list->count; i++) {
+		struct str rest = str_of(list->items[i]), name = str_cut(&rest, '=');
+		/* An argument has no name, and what stands before '=' may be a secret. */
+		scoped(text_free) char *where =
+			text_equal(kind, "arg") ? memory_format("%s:%zu", kind, i + 1)
+						: memory_format("%s:%.*s", kind, str_args(name));
+		leak_fence_text(fence, where, str_of(list->items[i]));
+	}
+}
+
 size_t leak_fence_count(const struct leak_fence *fence)
 {
 	return fence->found;

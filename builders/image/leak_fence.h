@@ -31,6 +31,9 @@ void leak_fence_feed(struct leak_fence *fence, const void *bytes, size_t size);
 void leak_fence_end(struct leak_fence *fence);
 /* A setting: where is "env:NAME" and the like. */
 void leak_fence_text(struct leak_fence *fence, const char *where, struct str text);
+/* A list of them: kind "env" and "label" with NAME=value, "arg" with texts that have no name; may be
+ * NULL. */
+void leak_fence_settings(struct leak_fence *fence, const char *kind, const struct strings *list);
 
 /* Secrets found so far, allowed ones too. */
 size_t leak_fence_count(const struct leak_fence *fence);

@@ -10,6 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import shop  # noqa: E402
+from registry import ScriptedRegistry  # noqa: E402
 from scene import PROGRAM, Result  # noqa: E402
 from shop import check_error  # noqa: E402
 from tap import check, check_contains, note, run_tests, skip_all  # noqa: E402
@@ -171,6 +172,30 @@ def libraries_and_certificates_of_debian_have_none():
     shutil.rmtree(folder)
 
 
+def images_of_other_tools_are_searched_on_request():
+    """Made by umoci, or ours with the secret allowed when it was built."""
+    made = WORK / "umoci"
+    subprocess.run(["tar", "-C", WORK, "--transform", "s,^,etc/app/,", "-cf", WORK / "layer.tar", "key.pem"], check=True)
+    for words in (["init", "--layout", made], ["new", "--image", f"{made}:1"],
+                  ["raw", "add-layer", "--image", f"{made}:1", WORK / "layer.tar"],
+                  ["config", "--image", f"{made}:1", "--config.env", f"API={TOKEN}"]):
+        subprocess.run(["umoci", *words], check=True, capture_output=True)
+    for compression in ("zstd", "gzip", "none"):
+        result = build("--file", f"{WORK}/key.pem:/etc/app/key.pem", "--allow-secret", "*=a test", "--env", f"API={TOKEN}",
+                       "--compression", compression, output=WORK / compression)
+        check(f"{compression}: there is an image", result.status, 0)
+    for what in ("umoci", "zstd", "gzip", "none"):
+        registry = ScriptedRegistry()
+        push = [PROGRAM, "image", "push", f"{WORK}/{what}:1", f"{registry.host}/shop/svc:1", "--json"]
+        found = Result(subprocess.run([*push, "--scan"], capture_output=True, text=True, check=False))
+        check_error(what, found, 1, "/etc/app/key.pem has a private key", "env:API has a GitHub token")
+        check(f"{what}: nothing was sent", registry.requests, [])
+        allowed = Result(subprocess.run([*push, "--scan", "--allow-secret", "/etc/app/*=known", "--allow-secret", "env:API=known"],
+                                        capture_output=True, text=True, check=False))
+        check(f"{what}: allowed, it is pushed", (allowed.status, "1" in registry.manifests), (0, True))
+        registry.stop()
+
+
 def the_project_file_allows_with_a_reason():
     stage = shop.Shop()
     stage.make_repository()
@@ -194,4 +219,4 @@ run_tests(
     a_secret_is_found_where_blocks_meet, settings_are_looked_at, a_secret_of_the_run_is_found_in_any_form_it_was_given,
     a_cached_layer_is_searched_for_secrets_that_are_new, a_layer_that_was_searched_is_not_searched_again,
     what_must_be_there_is_allowed_with_a_reason, libraries_and_certificates_of_debian_have_none,
-    the_project_file_allows_with_a_reason, ready=ready)
+    images_of_other_tools_are_searched_on_request, the_project_file_allows_with_a_reason, ready=ready)
