@@ -627,6 +627,28 @@ def an_environment_takes_only_what_passes_its_policy():
     return None
 
 
+def layers_that_a_layout_leaves_with_its_base_are_no_lack():
+    if DockerRegistry.missing():
+        return tap.skip("a layout with a base elsewhere", "docker-registry is not installed")
+    registry = DockerRegistry()
+    try:
+        base = f"{registry.host}/shop/base:1"
+        Result("image", "push", f"{WORK}/plain:1", base)
+        built = build("based", "--base", base, "--key", WORK / "release.key", text="based")
+        passed = Result("image", "verify", f"{WORK}/based:1", "--key", WORK / "release.pem")
+        layers = next(c["detail"] for c in passed.document["checks"] if c["name"] == "layers")
+        tap.check("it passes", (built.status, passed.status), (0, 0))
+        tap.check_contains("and says what was not looked at", layers, "lie with the base image")
+        image = json.loads(blob("based", built.document["digest"]))
+        copy_of("based-changed", "based")
+        replace_blob("based-changed", image["layers"][-1]["digest"])
+        refused = Result("image", "verify", f"{WORK}/based-changed:1", "--key", WORK / "release.pem")
+        tap.check_contains("a changed layer that is here is refused", refused.wrong(), "was changed")
+    finally:
+        registry.stop()
+    return None
+
+
 def wrong_use_is_explained():
     place = f"oci:{WORK}/whole:1"
     for what, words, said in (
@@ -674,5 +696,6 @@ tap.run_tests(
     strangers_are_not_trusted, builder_and_repository_are_compared, an_sbom_counts_when_it_is_covered, the_sbom_of_a_build_is_covered_and_refused_when_it_is_changed,
     every_changed_byte_is_refused_by_its_name, forgeries_with_fitting_digests_are_refused, hostile_documents_end_in_a_refusal,
     keys_come_from_files_variables_and_need_their_passphrase, a_key_in_kms_signs_without_leaving_it,
-    an_image_in_a_registry_is_signed_and_verified_there, a_registry_that_changes_bytes_is_refused, an_environment_takes_only_what_passes_its_policy, wrong_use_is_explained,
+    an_image_in_a_registry_is_signed_and_verified_there, a_registry_that_changes_bytes_is_refused, an_environment_takes_only_what_passes_its_policy,
+    layers_that_a_layout_leaves_with_its_base_are_no_lack, wrong_use_is_explained,
     a_bad_policy_says_where, ready=ready)
