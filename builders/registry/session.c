@@ -232,6 +232,8 @@ static void prepare(struct session *performing, struct round *round, size_t i)
 		.send_once = x->once || x->relay_from,
 		.relay_to = x->relay_to,
 		.relay_from = x->relay_from,
+		/* A push of nothing new is one request. */
+		.lone = round->count == 1 && performing->counts.get == 0,
 		.redirect_limit = x->redirect_limit,
 		.body_limit_bytes = x->body_limit_bytes,
 		.on_body = x->on_body,
