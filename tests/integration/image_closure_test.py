@@ -209,6 +209,38 @@ def certificates_and_openssl():
     return None
 
 
+def non_root_user():
+    program = compile_c("who", r"""
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(void)
+{
+	struct passwd *user = getpwuid(getuid()), *nobody = getpwnam("nobody"); struct group *group = getgrgid(getgid());
+	FILE *file = tmpfile();
+	printf("%s %s %s %d %d\n", user ? user->pw_name : "?", user ? user->pw_dir : "?", group ? group->gr_name : "?", nobody ? (int)nobody->pw_uid : -1, file != NULL);
+	return 0;
+}""")
+    out = build(program, "who")
+    tap.check("the user is a number", image_config("who")["User"], "65532")
+    tap.check("/tmp is there, and why", paths(out)["/tmp"], "programs put temporary files there")
+    inside("it has a name, a group, a home and a folder for temporary files", "who", "nonroot /tmp nonroot 65534 1\n")
+
+
+def the_loader_of_musl_agrees():
+    if not shutil.which("musl-gcc"):
+        return tap.skip("musl's loader agrees", "musl-gcc is not installed")
+    (WORK / "musl.c").write_text('#include <stdio.h>\nint deep(void); int main(void) { printf("musl %d\\n", deep()); return 0; }\n')
+    (WORK / "deep.c").write_text("int deep(void) { return 7; }\n")
+    (WORK / "musl").mkdir()
+    run("musl-gcc", "-shared", "-fPIC", "-Wl,-soname,libdeep.so", "-o", WORK / "musl" / "libdeep.so", WORK / "deep.c")
+    run("musl-gcc", "-o", WORK / "musl" / "user", WORK / "musl.c", WORK / "musl" / "libdeep.so", "-Wl,-rpath,$ORIGIN")
+    out = build(WORK / "musl" / "user", "musl")
+    tap.check("musl's loader agrees", out["loader"], "agrees")
+    return inside("and the program runs with its library", "musl", "musl 7\n")
+
+
 def what_the_runtime_mounts_is_not_in_the_image():
     out = build(WORK / "cancel", "mounts")
     theirs = ("/etc/resolv.conf", "/etc/hosts", "/etc/hostname", "/proc", "/dev", "/sys")
@@ -378,7 +410,7 @@ def a_normal_user_asks_the_loader_too():
 if not shutil.which("cc"):
     tap.skip_all("there is no C compiler")
 tap.run_tests(dlopen_plug_ins, pthread_cancel_and_unwinding, name_services, static_glibc, character_sets, locales, time_zones,
-              certificates_and_openssl, what_the_runtime_mounts_is_not_in_the_image, wrong_interpreter, versions_that_a_library_lacks,
+              certificates_and_openssl, non_root_user, the_loader_of_musl_agrees, what_the_runtime_mounts_is_not_in_the_image, wrong_interpreter, versions_that_a_library_lacks,
               libraries_for_newer_processors, no_default_folders, lib_and_platform_in_paths, programs_of_32_bits,
               the_loader_agrees_or_the_build_fails, the_image_tells_why_a_file_is_in_it, the_project_file_asks_for_it,
               a_normal_user_asks_the_loader_too)
