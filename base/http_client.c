@@ -1,6 +1,5 @@
 #include "base/http_client.h"
 
-#include "base/http_plain.h"
 #include "base/http_transfer.h"
 #include "base/memory.h"
 
@@ -14,7 +13,7 @@ enum {
 };
 
 struct http_client {
-	CURLM *multi; /* holds the open connections; NULL before the first request needs it */
+	CURLM *multi; /* holds the open connections */
 	struct tls_sessions sessions;
 };
 
@@ -411,31 +410,9 @@ static bool first_failure(const struct http_response *responses, size_t count, s
 	return true;
 }
 
-/* libcurl is loaded when a request needs it. */
-static bool need_multi(struct http_client *client, struct error *err)
-{
-	if (client->multi)
-		return true;
-	if (!curl_library_load(err))
-		return false;
-	client->multi = curl.multi_init();
-	if (!client->multi)
-		return error_raise(err, ERROR_SYSTEM, "libcurl has no memory for a client");
-	(void)curl.multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS);
-	return true;
-}
-
 bool http_perform_all(struct http_client *client, const struct http_request *requests,
 	struct http_response *out_responses, size_t count, size_t parallel, struct error *err)
 {
-	for (size_t i = 0; i < count; i++)
-		out_responses[i] = (struct http_response){0};
-	if (count == 1 && requests[0].lone && !client->multi && http_plain_fits(&requests[0])) {
-		if (http_plain_get(&requests[0], &out_responses[0]))
-			return first_failure(out_responses, 1, err);
-	}
-	if (!need_multi(client, err))
-		return false;
 	scoped(batch_free) struct batch batch = {
 		.client = client,
 		.transfers = memory_new_array(count, sizeof(struct transfer)),
@@ -444,6 +421,7 @@ bool http_perform_all(struct http_client *client, const struct http_request *req
 	};
 
 	for (size_t i = 0; i < count; i++) {
+		out_responses[i] = (struct http_response){0};
 		batch.transfers[i].request = &requests[i];
 		batch.transfers[i].response = &out_responses[i];
 	}
@@ -458,8 +436,15 @@ bool http_perform(struct http_client *client, const struct http_request *request
 
 bool http_client_new(struct http_client **out_client, struct error *err)
 {
-	(void)err;
+	if (!curl_library_load(err))
+		return false;
+	CURLM *multi = curl.multi_init();
+
+	if (!multi)
+		return error_raise(err, ERROR_SYSTEM, "libcurl has no memory for a client");
+	(void)curl.multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS);
 	*out_client = memory_new(sizeof(**out_client));
+	(*out_client)->multi = multi;
 	return true;
 }
 
@@ -467,8 +452,7 @@ void http_client_free(struct http_client **client)
 {
 	if (!*client)
 		return;
-	if ((*client)->multi)
-		(void)curl.multi_cleanup((*client)->multi);
+	(void)curl.multi_cleanup((*client)->multi);
 	tls_sessions_free(&(*client)->sessions);
 	free(*client);
 	*client = NULL;

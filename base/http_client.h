@@ -1,6 +1,6 @@
 /*
  * http_client.h - HTTP and HTTPS requests (libcurl multi), one at a time or many side by side.
- *                 libcurl is loaded by the first request that needs it, not at start.
+ *                 libcurl is loaded by the first http_client_new(), not at start.
  *
  * A client keeps connections open between requests. It follows no redirect by itself unless asked,
  * sends no "Expect:", verifies certificates (against SSL_CERT_FILE and SSL_CERT_DIR when they are set),
@@ -47,9 +47,6 @@ struct http_request {
 	/* 0: a 3xx is an answer like any other. Credentials are dropped on another host; ERROR_DENIED where
 	 * http_host_may_lead_to() says no. */
 	int redirect_limit;
-	/* Likely the only request of this process: may go without libcurl when it is plain enough
-	 * (http_plain.h). */
-	bool lone;
 	bool direct;             /* through no proxy, whatever the environment says */
 	size_t body_limit_bytes; /* 0: 16 MiB; ERROR_LIMIT beyond */
 	/* Body bytes of a 2xx answer go here instead of into response.body when set; false stops with

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "builders/registry/answer.h"
 #include "builders/registry/authorization.h"
+#include "builders/registry/ecr.h"
 #include "builders/registry/retry.h"
 
 #include <stdlib.h>
@@ -232,8 +233,6 @@ static void prepare(struct session *performing, struct round *round, size_t i)
 		.send_once = x->once || x->relay_from,
 		.relay_to = x->relay_to,
 		.relay_from = x->relay_from,
-		/* A push of nothing new is one request. */
-		.lone = round->count == 1 && performing->counts.get == 0,
 		.redirect_limit = x->redirect_limit,
 		.body_limit_bytes = x->body_limit_bytes,
 		.on_body = x->on_body,
@@ -391,6 +390,9 @@ static bool raise_no_answer(const struct session *session, struct exchange *exch
 		return error_next(err,
 			"no registry answers so: is %s one, and is there a proxy before it?",
 			session->host);
+	/* ECR without TLS is the local cloud. */
+	if (text_starts_with(session->root, "http:") && ecr_is_host(session->host))
+		return error_next(err, "is the local cloud up? dogshore local up --detach");
 	return error_next(err, "is a registry listening at %s?", session->host);
 }
 
