@@ -169,10 +169,10 @@ static void answer_created(struct http_exchange *exchange, const char *repositor
 /* What was received could not be kept. */
 static void answer_broken(struct transfer *transfer, const struct error *err)
 {
-	upload_drop(&transfer->upload);
 	if (transfer->exchange)
 		registry_fail(transfer->exchange, error_is_full(err) ? 507 : 500,
 			"BLOB_UPLOAD_INVALID", "%s", err->message);
+	upload_drop(&transfer->upload); /* which the error belongs to */
 }
 
 static void patched(void *context, const struct error *failed)
