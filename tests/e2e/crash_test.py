@@ -108,8 +108,8 @@ def ready():
     effects.update(count_effects())
 
 
-def images():
-    return len(stage.aws("ecr", "list-images", "--repository-name", "crash/hello")["imageIds"])
+def images(status):
+    return len(stage.aws("ecr", "list-images", "--repository-name", "crash/hello", "--filter", f"tagStatus={status}")["imageIds"])
 
 
 def deployments():
@@ -126,11 +126,12 @@ def revisions():
 
 
 def count_effects():
-    return {"images": images(), "deployments": deployments(), "task definitions": revisions()}
+    # what has no tag is the provenance that refers to an image
+    return {"images": images("TAGGED"), "provenances": images("UNTAGGED"), "deployments": deployments(), "task definitions": revisions()}
 
 
 def check_once(what):
-    """Since the last time one image came, one task definition, one deployment."""
+    """Since the last time one image came with its provenance, one task definition, one deployment."""
     expected = {name: count + 1 for name, count in effects.items()}
     effects.update(count_effects())
     check(f"{what}: pushed, registered and deployed once", effects, expected)

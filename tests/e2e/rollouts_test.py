@@ -22,7 +22,7 @@ def ready():
     stage.commit("rooms: another message")
     stage.dogshore("run", "--env", "local", expect=0)
     known = stage.aws("ecr", "describe-images", "--repository-name", "booking/rooms")["imageDetails"]
-    images.extend(f"{stage.endpoint_address}/booking/rooms@{image['imageDigest']}" for image in known)
+    images.extend(f"{stage.endpoint_address}/booking/rooms@{image['imageDigest']}" for image in known if image.get("imageTags"))
 
 
 def deploy(number, strategy):
