@@ -270,6 +270,9 @@ static void resume(struct task *task)
 	for (size_t i = 0; i < task->container_count; i++)
 		task_container_changed(&task->containers[i]);
 	task_advance(task);
+	/* It came to its end while we were away: no monitor is left to tell that it is over. */
+	if (task->phase == TASK_STOPPED)
+		remove_remains(task);
 }
 
 /* We were killed between a task's end and its clean-up. What is removed last is still there then. */

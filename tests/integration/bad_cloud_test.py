@@ -138,6 +138,20 @@ def a_lost_haproxy_while_the_endpoint_is_away():
     check("the next start brings it back", stage.get("/")[1].strip(), "v0")
 
 
+def a_container_that_ends_while_the_endpoint_is_away():
+    stage.settle(lambda: what_is_there() == steady)
+    (status,) = (stage.state / "local/status").iterdir()
+    running = json.loads(status.read_text())
+    stage.kill_endpoint()
+    os.kill(running["pid"], signal.SIGKILL)
+    wait_until("its end", lambda: json.loads(status.read_text())["state"] == "ended")
+    stage.start_cloud()
+    stage.settle(lambda: what_is_there() == steady and not status.exists())
+    check("another one runs in its place", what_is_there(), steady)
+    check("nothing is left of it", status.exists(), False)
+    check("and answers", wait_until("an answer", lambda: stage.get("/")[1].strip() == "v0"), True)
+
+
 def a_port_in_use():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -233,5 +247,6 @@ def a_cloud_that_is_down():
 run_tests(
     a_container_that_exits_at_once, a_container_that_crashes, a_program_that_is_not_there,
     a_container_that_never_becomes_healthy, a_container_that_eats_its_memory_limit, a_container_that_ignores_sigterm,
-    a_lost_haproxy, a_lost_haproxy_while_the_endpoint_is_away, a_port_in_use, wrong_keys, a_signal_while_deploying,
+    a_lost_haproxy, a_lost_haproxy_while_the_endpoint_is_away, a_container_that_ends_while_the_endpoint_is_away,
+    a_port_in_use, wrong_keys, a_signal_while_deploying,
     a_damaged_store, a_cloud_that_is_down, ready=ready, tidy=stage.stop_cloud)
