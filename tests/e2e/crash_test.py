@@ -3,8 +3,10 @@
 `dogshore run` everything is as it would have been, the image pushed once and the deployment made once."""
 import re
 import signal
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 
 import scene
 from tap import check, note, run_tests
@@ -166,7 +168,7 @@ def a_crash_after_any_write_changes_nothing_in_the_end():
 
 
 def kill_during(step, delay):
-    """Starts a run and kills its engine so long after the step's process was started; True when it was alive."""
+    """Starts a run and kills its engine so long after the step's process was started; True when the step was under way."""
     known = set(stage.state.glob("runs/*"))
     process = subprocess.Popen(
         [scene.PROGRAM, "run"], cwd=stage.repository, env=stage.environment, stdin=subprocess.DEVNULL,
@@ -176,26 +178,32 @@ def kill_during(step, delay):
         folders = set(stage.state.glob("runs/*")) - known
         return process.poll() is not None or any((f / "hello" / f"{step}.lock").exists() for f in folders)
 
-    scene.wait_until(f"{step} begins", started)
+    scene.wait_until(f"{step} begins", started, interval=0.001)
     time.sleep(delay)
     process.kill()
-    return process.wait() == -signal.SIGKILL
+    killed = process.wait() == -signal.SIGKILL
+    with closing(sqlite3.connect(stage.state / "ledger.db", timeout=30)) as ledger:
+        last = ledger.execute("SELECT status FROM steps WHERE name = ? ORDER BY run DESC LIMIT 1", (step,)).fetchone()
+    return killed and last == ("running",)
 
 
 def a_crash_in_the_middle_of_a_stage_changes_nothing_in_the_end():
     number = 1000
     for step in ("build", "image", "push", "deploy"):
+        in_the_middle = 0
         for delay in (0, 0.02, 0.1):
             number += 1
             version = commit_version(number)
-            alive = kill_during(step, delay)
+            under_way = kill_during(step, delay)
+            in_the_middle += under_way
             result = stage.dogshore("run")
-            what = f"{step} + {delay * 1000:.0f} ms{'' if alive else ' (it had ended)'}"
+            what = f"{step} + {delay * 1000:.0f} ms{'' if under_way else ' (it had ended)'}"
             if not check(f"{what}: the next run passes", result.status, 0):
                 note(result.said)
                 note(result.text)
             check_once(what)
             check(f"{what}: the new version answers", stage.get("/"), (200, version))
+        check(f"{step}: a kill came in its middle", in_the_middle > 0)
 
 
 run_tests(
