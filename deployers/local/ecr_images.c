@@ -182,8 +182,10 @@ static bool add_detail(void *context, const char *digest, const struct json *ima
 	return true;
 }
 
-bool ecr_answer_describe_images(struct cloud *cloud, const struct json *input,
-	struct json **out_output, struct refusal *refusal)
+/* One page of what add makes of the images that the input asks for: those it names, else all. */
+static bool answer_page(struct cloud *cloud, const struct json *input,
+	bool (*add)(void *context, const char *digest, const struct json *image),
+	const char *member, struct json **out_output, struct refusal *refusal)
 {
 	const char *repository = ecr_repository_of(cloud, input, refusal);
 	const struct json *ids = json_get(input, "imageIds");
@@ -202,13 +204,19 @@ bool ecr_answer_describe_images(struct cloud *cloud, const struct json *input,
 
 		if (!image)
 			return false;
-		add_detail(&collector, NULL, image);
+		add(&collector, json_get_text(image, "imageDigest", ""), image);
 	}
 	if (!json_count(ids))
-		content_each_image(cloud->content, repository, add_detail, &collector);
+		content_each_image(cloud->content, repository, add, &collector);
 	*out_output = json_object_new();
-	output_page(*out_output, "imageDetails", json_keep(all), from, (size_t)limit, "nextToken");
+	output_page(*out_output, member, json_keep(all), from, (size_t)limit, "nextToken");
 	return true;
+}
+
+bool ecr_answer_describe_images(struct cloud *cloud, const struct json *input,
+	struct json **out_output, struct refusal *refusal)
+{
+	return answer_page(cloud, input, add_detail, "imageDetails", out_output, refusal);
 }
 
 static bool add_id(void *context, const char *digest, const struct json *image)
@@ -229,20 +237,7 @@ static bool add_id(void *context, const char *digest, const struct json *image)
 bool ecr_answer_list_images(struct cloud *cloud, const struct json *input, struct json **out_output,
 	struct refusal *refusal)
 {
-	const char *repository = ecr_repository_of(cloud, input, refusal);
-	struct collector collector = {cloud, repository,
-		json_get_text(json_get(input, "filter"), "tagStatus", "ANY"), NULL};
-	size_t from;
-	int64_t limit;
-
-	if (!repository || !input_page(input, "nextToken", ECR_INVALID, &from, refusal) ||
-		!input_int(input, "maxResults", 1, PAGE_MAX, PAGE, ECR_INVALID, &limit, refusal))
-		return false;
-	collector.all = json_array_new();
-	content_each_image(cloud->content, repository, add_id, &collector);
-	*out_output = json_object_new();
-	output_page(*out_output, "imageIds", collector.all, from, (size_t)limit, "nextToken");
-	return true;
+	return answer_page(cloud, input, add_id, "imageIds", out_output, refusal);
 }
 
 /* What AWS refuses that the registry's own PUT takes: the same image under the same tag again. */
