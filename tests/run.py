@@ -24,6 +24,7 @@ import dataclasses
 import fnmatch
 import os
 import re
+import secrets
 import select
 import shutil
 import signal
@@ -245,10 +246,18 @@ def read_tap(text, status):
 # ---- running them all
 
 
+def private_folder(parent, prefix=""):
+    """A new folder of this user's. Its name has none of the underscores that mkdtemp may choose: where
+    an image lies becomes its name in podman and buildah, and names must not end with one."""
+    folder = os.path.join(parent, prefix + secrets.token_hex(4))
+    os.mkdir(folder, 0o700)
+    return folder
+
+
 class Running:
     def __init__(self, test, scratch):
         self.test, self.began = test, time.monotonic()
-        self.folder = tempfile.mkdtemp(dir=scratch)
+        self.folder = private_folder(scratch)
         self.output = tempfile.TemporaryFile(dir=scratch)
         sys.stdout.flush()
         self.pid = os.fork()
@@ -343,9 +352,12 @@ def main():
         print("\n".join(test.name for test in tests))
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    with tempfile.TemporaryDirectory(prefix="dogshore-test-") as scratch:
+    scratch = private_folder(tempfile.gettempdir(), "dogshore-test-")
+    try:
         os.chmod(scratch, 0o711)  # a test may do something as another user
         return summary(run_all(tests, max(1, options.jobs), scratch))
+    finally:
+        remove(scratch)
 
 
 if __name__ == "__main__":
