@@ -236,6 +236,14 @@ bool digest_is_zero(const struct digest *digest)
 	return memcmp(digest->bytes, zero.bytes, DIGEST_SIZE) == 0;
 }
 
+bool digest_is_among(const struct digest *digest, const struct digest *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (digest_equal(&list[i], digest))
+			return true;
+	return false;
+}
+
 static const char hex_digits[] = "0123456789abcdef";
 
 static void write_hex(const unsigned char *bytes, size_t size, char *out)

@@ -60,6 +60,7 @@ struct digest hmac_sha256(const void *key, size_t key_size, const void *bytes, s
 
 bool digest_equal(const struct digest *a, const struct digest *b); /* in constant time */
 bool digest_is_zero(const struct digest *digest);
+bool digest_is_among(const struct digest *digest, const struct digest *list, size_t count);
 void digest_to_hex(const struct digest *digest, char out[DIGEST_HEX_SIZE]);
 void digest_to_text(const struct digest *digest, char out[DIGEST_TEXT_SIZE]); /* "sha256:…" */
 /* Accepts exactly "sha256:" and 64 lower-case hex digits. */

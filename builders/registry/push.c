@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "builders/registry/blob_memory.h"
 #include "builders/registry/ecr.h"
+#include "builders/registry/known_blobs.h"
 #include "builders/registry/pushed_note.h"
 #include "builders/registry/referrers.h"
 
@@ -11,18 +12,11 @@
 
 enum {
 	DEPTH_LIMIT = 3,
-	KNOWN_LIMIT = 20000,
 	PUT_ROUNDS = 3,
 	/* A manifest by digest tells which blobs are missing in one request, when it tells. It pays when
 	 * several are likely there, or when they are many. */
 	ASK_WHEN_LIKELY = 3,
 	ASK_WHEN_MANY = 16,
-};
-
-/* A blob that the repository has: as a manifest proves, or because it was brought there just now. */
-struct known {
-	struct digest digest;
-	bool brought;
 };
 
 struct pusher {
@@ -31,8 +25,7 @@ struct pusher {
 	const struct push_options *options;
 	struct push_result *result;
 	struct session *session;
-	struct known *known; /* owned */
-	size_t known_count;
+	struct known_blobs known;
 	struct blob_memory memory;
 	char *neighbour; /* owned: a repository that may have blobs; NULL: none is known */
 	bool tag_found; /* its manifest tells what is there, so asking for all at once does not pay */
@@ -43,46 +36,8 @@ static void pusher_free(struct pusher *pusher)
 {
 	session_close(&pusher->session);
 	blob_memory_free(&pusher->memory);
-	free(pusher->known);
+	known_blobs_free(&pusher->known);
 	free(pusher->neighbour);
-}
-
-static bool is_known(const struct pusher *p, const struct digest *digest)
-{
-	for (size_t i = 0; i < p->known_count; i++)
-		if (memcmp(p->known[i].digest.bytes, digest->bytes, DIGEST_SIZE) == 0)
-			return true;
-	return false;
-}
-
-static void learn(struct pusher *p, const struct digest *digest, bool brought)
-{
-	if (p->known_count == KNOWN_LIMIT || is_known(p, digest))
-		return;
-	p->known = memory_resize(p->known, (p->known_count + 1) * sizeof(p->known[0]));
-	p->known[p->known_count++] = (struct known){.digest = *digest, .brought = brought};
-}
-
-static bool is_among(const struct digest *digest, const struct digest *list, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (memcmp(list[i].bytes, digest->bytes, DIGEST_SIZE) == 0)
-			return true;
-	return false;
-}
-
-/* A proof was out of date. Forgets the blobs of list, or, when it is empty, all that were proven. Says
- * whether there were any. */
-static bool forget(struct pusher *p, const struct digest *list, size_t count)
-{
-	size_t left = 0, before = p->known_count;
-
-	for (size_t i = 0; i < p->known_count; i++)
-		if (p->known[i].brought ||
-			(count > 0 && !is_among(&p->known[i].digest, list, count)))
-			p->known[left++] = p->known[i];
-	p->known_count = left;
-	return left < before;
 }
 
 /* A manifest that the repository shows proves that it has the blobs it names. */
@@ -98,9 +53,9 @@ static void learn_manifest(struct pusher *p, const struct remote_manifest *remot
 	}
 	if (manifest.is_index)
 		return;
-	learn(p, &manifest.config.digest, false);
+	known_blobs_add(&p->known, &manifest.config.digest, false);
 	for (size_t i = 0; i < manifest.count; i++)
-		learn(p, &manifest.items[i].digest, false);
+		known_blobs_add(&p->known, &manifest.items[i].digest, false);
 }
 
 static bool create_repository(struct pusher *p, struct error *err)
@@ -167,7 +122,7 @@ static const char *mount_source(struct pusher *p, const struct blob_name *blob)
 static void add_upload(struct pusher *p, const struct blob_name *blob, struct upload *uploads,
 	size_t *count)
 {
-	if (is_known(p, &blob->digest)) {
+	if (known_blobs_has(&p->known, &blob->digest)) {
 		p->result->existing++;
 		return;
 	}
@@ -184,7 +139,7 @@ static void add_upload(struct pusher *p, const struct blob_name *blob, struct up
 
 static void count_upload(struct pusher *p, const struct upload *upload)
 {
-	learn(p, &upload->digest, true);
+	known_blobs_add(&p->known, &upload->digest, true);
 	p->result->uploaded += upload->state == UPLOAD_SENT;
 	p->result->mounted += upload->state == UPLOAD_MOUNTED;
 	p->result->existing += upload->state == UPLOAD_EXISTED;
@@ -224,7 +179,7 @@ static bool asking_pays(const struct pusher *p, const struct manifest *manifest)
 	for (size_t i = 0; i <= manifest->count; i++) {
 		const struct digest *digest =
 			i < manifest->count ? &manifest->items[i].digest : &manifest->config.digest;
-		if (is_known(p, digest))
+		if (known_blobs_has(&p->known, digest))
 			continue;
 		open++;
 		likely += blob_memory_has(&p->memory, digest, p->target->repository);
@@ -252,8 +207,8 @@ static bool ask_for_all(struct pusher *p, const struct manifest *manifest, struc
 	for (size_t i = 0; i <= manifest->count; i++) {
 		const struct digest *blob =
 			i < manifest->count ? &manifest->items[i].digest : &manifest->config.digest;
-		if (!is_among(blob, result.missing, result.missing_count))
-			learn(p, blob, false);
+		if (!digest_is_among(blob, result.missing, result.missing_count))
+			known_blobs_add(&p->known, blob, false);
 	}
 	return true;
 }
@@ -322,8 +277,8 @@ static bool put(struct pusher *p, const struct manifest *manifest, struct str bo
 			return true;
 		/* The proof was out of date: the registry removed blobs meanwhile. One that names them one
 		 * by one gets all of them. */
-		if (manifest->is_index ||
-			!forget(p, result.missing, round == 0 ? result.missing_count : 0))
+		if (manifest->is_index || !known_blobs_forget(&p->known, result.missing,
+						  round == 0 ? result.missing_count : 0))
 			break;
 		if (!push_blobs(p, manifest, err))
 			return false;
