@@ -14,7 +14,7 @@ static char *reason(void)
 
 char *library_load(const char *file, const struct library_function *functions, size_t count)
 {
-	void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+	void *library = dlopen(file, RTLD_LAZY | RTLD_LOCAL);
 
 	if (!library)
 		return reason();
