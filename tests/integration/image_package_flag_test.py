@@ -145,6 +145,24 @@ def what_makes_no_sense_is_refused():
     tap.check("packages for another machine", (status, out["error"]["kind"]), (2, "usage"))
 
 
+def a_run_packs_what_dogshore_yml_names():
+    repository = WORK / "repository"
+    (repository / "svc").mkdir(parents=True)
+    (repository / "dogshore.yml").write_text("app: demo\nservices:\n  svc: {path: svc, image: {binary: out, packages: [tzdata], sbom: true}}\n")
+    (repository / "svc" / "main.c").write_text("int main(void) { return 0; }\n")
+    (repository / "svc" / "buildspec.yml").write_text(
+        "version: 0.2\nphases: {build: {commands: ['cc -static -o out svc/main.c']}}\nartifacts: {files: [out]}\n")
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "one"]):
+        run("git", "-C", repository, *words)
+    result = json.loads(run(PROGRAM, "run", "--json", cwd=repository).stdout)
+    tap.check("the run is done", [(s["name"], s["status"]) for s in result["steps"]], [("build", "passed"), ("image", "passed")])
+    layout = WORK / "state" / "images" / "demo" / "svc"
+    entries = json.loads((layout / "index.json").read_text())["manifests"]
+    tag = next(e["annotations"]["org.opencontainers.image.ref.name"] for e in entries if "annotations" in e)
+    seen = json.loads(run(PROGRAM, "image", "inspect", f"{layout}:{tag}", "--why", "/usr/share/zoneinfo/Europe/Berlin", "--json").stdout)
+    tap.check("a zone of tzdata is in the image, and the package says why", ["tzdata" in json.dumps(seen)], [True])
+
+
 if not shutil.which("cc") or not shutil.which("apt-get"):
     tap.skip_all("there is no C compiler, or no apt-get")
 (WORK / "program.c").write_text("int main(void) { return 0; }\n")
@@ -153,4 +171,5 @@ status, out = attempt(WORK / "probe:1", "--package", "tzdata")
 if status == 3 and out["error"]["kind"] == "unavailable":
     tap.skip_all(f"apt cannot fetch here: {out['error']['message']}")
 tap.run_tests(a_package_is_in_the_image_as_debian_ships_it, the_same_versions_give_the_same_image,
-              programs_of_packages_bring_their_libraries_and_run, no_root_is_needed, what_makes_no_sense_is_refused)
+              programs_of_packages_bring_their_libraries_and_run, no_root_is_needed, what_makes_no_sense_is_refused,
+              a_run_packs_what_dogshore_yml_names)
