@@ -22,6 +22,7 @@ struct reader {
 	yaml_parser_t parser;
 	yaml_event_t event; /* the current one; owned while has_event */
 	bool has_event;
+	struct str text; /* without a byte order mark */
 	const char *what;
 	struct arena *arena;
 	struct anchor *anchors; /* owned */
@@ -37,14 +38,36 @@ static void reader_free(struct reader *reader)
 	free(reader->anchors);
 }
 
+/* libyaml's reader knows only the offset of bytes that no YAML may hold. */
+static bool raise_odd_byte(struct reader *reader, struct error *err)
+{
+	const yaml_parser_t *p = &reader->parser;
+	size_t offset =
+		p->problem_offset < reader->text.size ? p->problem_offset : reader->text.size;
+	size_t line = 1, column = 1;
+
+	for (size_t i = 0; i < offset; i++) {
+		bool ends = reader->text.data[i] == '\n';
+
+		line += ends;
+		/* Bytes 10xxxxxx continue a character. */
+		column = ends ? 1 : column + ((reader->text.data[i] & 0xC0) != 0x80);
+	}
+	bool is_nul = offset < reader->text.size && !reader->text.data[offset];
+
+	return error_raise(err, ERROR_INVALID, "%s:%zu:%zu: %s", reader->what, line, column,
+		is_nul       ? "a NUL byte: is this a text file?"
+		: p->problem ? p->problem
+			     : "not UTF-8");
+}
+
 /* libyaml counts from 0 and gives the context (where the construct began) beside the problem. */
 static bool raise_syntax(struct reader *reader, struct error *err)
 {
 	const yaml_parser_t *p = &reader->parser;
 
 	if (p->error == YAML_READER_ERROR)
-		return error_raise(err, ERROR_INVALID, "%s: %s (at byte %zu)", reader->what,
-			p->problem ? p->problem : "not UTF-8", p->problem_offset);
+		return raise_odd_byte(reader, err);
 	error_raise(err, ERROR_INVALID, "%s:%zu:%zu: %s", reader->what, p->problem_mark.line + 1,
 		p->problem_mark.column + 1, p->problem ? p->problem : "not YAML");
 	if (p->context)
@@ -409,6 +432,7 @@ bool yaml_parse(struct str text, const char *what, struct arena *arena, struct y
 			what, text.size);
 	if (str_starts_with(text, "\xEF\xBB\xBF"))
 		text = (struct str){text.data + 3, text.size - 3};
+	reader.text = text;
 	yaml_parser_set_input_string(&reader.parser,
 		(const unsigned char *)(text.data ? text.data : ""), text.size);
 	yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);

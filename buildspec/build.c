@@ -315,9 +315,10 @@ static bool read_spec(struct build *build, struct build_phase *phase)
 
 	buildspec_load(path, &build->arena, &build->spec, &findings);
 	for (size_t i = 0; i < findings.count; i++)
-		build_log_line(&build->log, "%s: %s:%d: %s: %s",
+		build_log_line(&build->log, "%s: %s:%d:%d: %s: %s",
 			findings.items[i].warning ? "warning" : "error", options->buildspec,
-			findings.items[i].line, findings.items[i].path, findings.items[i].message);
+			findings.items[i].line, findings.items[i].column, findings.items[i].path,
+			findings.items[i].message);
 	const struct buildspec_finding *first = buildspec_first_error(&findings);
 
 	if (!first)
@@ -326,9 +327,11 @@ static bool read_spec(struct build *build, struct build_phase *phase)
 	result->problem.message = memory_copy_text(first->message);
 	result->problem.path = memory_copy_text(first->path);
 	result->problem.line = first->line;
+	result->problem.column = first->column;
 	if (first->line)
-		fail(build, phase, "YAML_FILE_ERROR", 1, "%s:%d: %s%s%s", options->buildspec,
-			first->line, first->path, *first->path ? ": " : "", first->message);
+		fail(build, phase, "YAML_FILE_ERROR", 1, "%s:%d:%d: %s%s%s", options->buildspec,
+			first->line, first->column, first->path, *first->path ? ": " : "",
+			first->message);
 	else
 		fail(build, phase, "YAML_FILE_ERROR", 1, "%s: %s", options->buildspec,
 			first->message);

@@ -56,7 +56,7 @@ struct build_result {
 	struct {
 		bool given;
 		char *message, *path; /* owned */
-		int line;
+		int line, column;
 	} problem;
 	int64_t started_at, duration_ms;
 };

@@ -72,6 +72,7 @@ void build_result_write(const struct build_result *result, struct json_writer *w
 		json_put_text(w, "message", result->problem.message);
 		json_put_text(w, "path", result->problem.path);
 		json_put_int(w, "line", result->problem.line);
+		json_put_int(w, "column", result->problem.column);
 		json_object_end(w);
 	}
 	json_object_end(w);

@@ -2,12 +2,12 @@
  * buildspec.h - what a buildspec.yml says, checked, with the line of everything that is wrong.
  *
  * AWS CodeBuild's format, versions 0.1 and 0.2. Reading never stops at the first mistake: all that
- * is wrong in a file comes out in one go, in the order of checking, as findings.
+ * is wrong in a file comes out in one go, in the order of the file, as findings.
  *
  *     buildspec_parse -> (findings say "error"? stop) -> build_run (build.h)
  *
  * Ownership  everything lives in the arena given to buildspec_parse().
- * Limits     those of base/yaml.h.
+ * Limits     those of base/yaml.h; 1,000 warnings and 1,000 errors more are kept.
  */
 #ifndef BUILDSPEC_BUILDSPEC_H
 #define BUILDSPEC_BUILDSPEC_H
@@ -66,6 +66,54 @@ struct artifact_spec {
 	bool discard_paths;
 };
 
+/* What a task of a batch may say about where it runs. */
+struct batch_env {
+	const char *compute_type, *fleet, *image, *type; /* NULL: not said */
+	bool privileged;
+	struct variables variables;
+};
+
+struct batch_task {
+	const char *identifier;
+	const char *buildspec; /* NULL: this file */
+	struct batch_env env;
+	struct texts depend_on; /* identifiers; build-graph only */
+	bool ignore_failure, debug_session;
+};
+
+/* NAME: [value, …] */
+struct matrix_axis {
+	const char *name;
+	struct texts values;
+};
+
+struct batch_matrix {
+	bool ignore_failure, debug_session;
+	struct batch_env env;                           /* of every task; no variables */
+	struct texts buildspecs, compute_types, images; /* empty: not said */
+	struct matrix_axis *variables;
+	size_t variable_count;
+};
+
+enum batch_kind {
+	BATCH_NONE,
+	BATCH_LIST,
+	BATCH_GRAPH,
+	BATCH_MATRIX,
+	BATCH_FANOUT,
+};
+
+/* The section that batch builds read; batch.h makes a plan of it. */
+struct batch_spec {
+	enum batch_kind kind;
+	bool fast_fail;
+	struct batch_task *tasks; /* list and graph */
+	size_t task_count;
+	struct batch_matrix matrix;
+	int parallelism;     /* fanout: 1 … */
+	bool ignore_failure; /* fanout */
+};
+
 struct buildspec {
 	int minor;         /* 1: version 0.1, 2: version 0.2 */
 	const char *shell; /* "/bin/sh", "/bin/bash", or one of Windows */
@@ -77,11 +125,13 @@ struct buildspec {
 	size_t artifact_count;
 	struct texts cache_paths;
 	bool cache_has_key;
+	struct batch_spec batch;
 };
 
 struct buildspec_finding {
 	bool warning;
-	int line;         /* from 1; 0: the file itself */
+	int line, column; /* from 1; 0: the file itself */
+	size_t number;    /* in the order of checking */
 	const char *path; /* "phases.build.commands[1]" */
 	const char *message;
 };

@@ -5,14 +5,14 @@
 static const char *const artifact_keys[] = {"files", "name", "discard-paths", "base-directory",
 	"exclude-paths", "secondary-artifacts", "enable-symlinks", "s3-prefix", "type", NULL};
 
-/* A definition whose files are missing is noted at line. */
-static bool read_definition(struct reader *r, const struct yaml *node, int line, const char *path,
-	struct artifact_spec *out)
+/* A definition whose files are missing is noted at place. */
+static bool read_definition(struct reader *r, const struct yaml *node, struct place place,
+	const char *path, struct artifact_spec *out)
 {
 	read_check_keys(r, node, path, artifact_keys);
 	out->files = read_texts(r, node, "files", path);
 	if (!out->files.count)
-		read_error(r, line, read_path(r, path, str_of("files")),
+		read_error(r, place, read_path(r, path, str_of("files")),
 			"The files of the artifact are missing");
 	out->base_directory = read_text(r, node, "base-directory", path);
 	out->exclude_paths = read_texts(r, node, "exclude-paths", path);
@@ -40,21 +40,21 @@ static void read_secondary(struct reader *r, const struct yaml_pair *pair, const
 	const char *path = read_path(r, parent, pair->key);
 
 	if (!is_identifier(pair->key)) {
-		read_error(r, pair->line, path,
+		read_error(r, place_of(pair), path,
 			"An artifact identifier is made of letters, digits, \"-\", \"_\" and "
 			"\".\"");
 		return;
 	}
 	if (pair->value->kind != YAML_MAPPING) {
-		read_error(r, pair->line, read_path(r, path, str_of("files")),
+		read_error(r, place_of(pair), read_path(r, path, str_of("files")),
 			"The files of the artifact are missing");
 		return;
 	}
 	struct artifact_spec *artifact = &r->out->artifacts[r->out->artifact_count];
 
 	if (pair->duplicate)
-		read_warning(r, pair->line, path, "%s stands here twice", pair->key.data);
-	if (!read_definition(r, pair->value, pair->line, path, artifact))
+		read_warning(r, place_of(pair), path, "%s stands here twice", pair->key.data);
+	if (!read_definition(r, pair->value, place_of(pair), path, artifact))
 		return;
 	artifact->identifier = pair->key.data;
 	r->out->artifact_count++;
@@ -71,7 +71,7 @@ void read_artifacts(struct reader *r, const struct yaml *root)
 	size_t room = 1 + (secondary ? secondary->count : 0);
 
 	r->out->artifacts = arena_new(r->arena, room * sizeof(*r->out->artifacts));
-	if (read_definition(r, node, pair->line, "artifacts", &r->out->artifacts[0]))
+	if (read_definition(r, node, place_of(pair), "artifacts", &r->out->artifacts[0]))
 		r->out->artifact_count = 1;
 	for (size_t i = 0; secondary && i < secondary->count; i++)
 		read_secondary(r, &secondary->pairs[i], "artifacts.secondary-artifacts");
@@ -89,7 +89,7 @@ static void read_report(struct reader *r, const struct yaml_pair *pair)
 
 	read_check_keys(r, node, path, keys);
 	if (!read_texts(r, node, "files", path).count)
-		read_error(r, pair->line, read_path(r, path, str_of("files")),
+		read_error(r, place_of(pair), read_path(r, path, str_of("files")),
 			"The files of the report are missing");
 	read_text(r, node, "base-directory", path);
 	read_switch(r, node, "discard-paths", path);
@@ -99,9 +99,10 @@ static void read_report(struct reader *r, const struct yaml_pair *pair)
 		if (strcasecmp(format, formats[i]) == 0)
 			return;
 	if (format)
-		read_error(r, yaml_get(node, "file-format")->line,
+		read_error(r, place_of(yaml_get(node, "file-format")),
 			read_path(r, path, str_of("file-format")),
-			"There is no report format \"%s\"", format);
+			"There is no report format \"%s\"%s", format,
+			read_advice(r, format, formats, countof(formats)));
 }
 
 void read_reports(struct reader *r, const struct yaml *root)
@@ -124,11 +125,12 @@ void read_cache(struct reader *r, const struct yaml *root)
 	r->out->cache_paths = read_texts(r, cache, "paths", "cache");
 	r->out->cache_has_key = read_text(r, cache, "key", "cache") != NULL;
 	if (read_texts(r, cache, "fallback-keys", "cache").count > FALLBACK_MAX)
-		read_error(r, yaml_get_pair(cache, "fallback-keys")->line, "cache.fallback-keys",
-			"At most %d fallback keys are allowed", FALLBACK_MAX);
+		read_error(r, place_of(yaml_get_pair(cache, "fallback-keys")),
+			"cache.fallback-keys", "At most %d fallback keys are allowed",
+			FALLBACK_MAX);
 	const char *action = read_text(r, cache, "action", "cache");
 
 	if (action && strcasecmp(action, "restore") != 0 && strcasecmp(action, "save") != 0)
-		read_error(r, yaml_get(cache, "action")->line, "cache.action",
+		read_error(r, place_of(yaml_get(cache, "action")), "cache.action",
 			"The action must be restore or save, not \"%s\"", action);
 }

@@ -17,7 +17,7 @@ static void read_shell(struct reader *r, const struct yaml *env)
 			return;
 		}
 	if (shell)
-		read_error(r, yaml_get(env, "shell")->line, "env.shell",
+		read_error(r, place_of(yaml_get(env, "shell")), "env.shell",
 			"The shell must be bash or /bin/sh, not \"%s\"", shell);
 }
 

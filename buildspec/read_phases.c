@@ -63,7 +63,7 @@ static void read_on_failure(struct reader *r, const struct yaml *node, const cha
 	else if (strcasecmp(text, "CONTINUE") == 0)
 		phase->on_failure = ON_FAILURE_CONTINUE;
 	else if (strncasecmp(text, "RETRY", 5) != 0 || !read_retry(phase, text + 5))
-		read_error(r, yaml_get(node, "on-failure")->line,
+		read_error(r, place_of(yaml_get(node, "on-failure")),
 			read_path(r, path, str_of("on-failure")),
 			"on-failure must be ABORT, CONTINUE, RETRY, RETRY-count (to %d), "
 			"RETRY-regex or RETRY-count-regex, not \"%s\"",
@@ -85,7 +85,7 @@ static struct texts read_commands(struct reader *r, const struct yaml *phase, co
 		const struct yaml *item = node->items[i];
 
 		if (item->kind != YAML_SCALAR)
-			read_error(r, item->line, arena_format(r->arena, "%s[%zu]", whole, i),
+			read_error(r, place_of(item), arena_format(r->arena, "%s[%zu]", whole, i),
 				"Expected Commands[%zu] to be of string type", i);
 		else if (!item->is_null)
 			list.items[list.count++] = item->text.data;
@@ -126,11 +126,11 @@ void read_phases(struct reader *r, const struct yaml *root)
 	if (!phases) {
 		/* A batch build's tasks may each name a file of their own; then this one runs nothing. */
 		if (!yaml_get(root, "batch") && !yaml_get(root, "phases"))
-			read_error(r, 1, "phases", "The phases are missing");
+			read_error(r, PLACE_OF_START, "phases", "The phases are missing");
 		else if (yaml_get(root, "phases") &&
 			 yaml_get(root, "phases")->kind == YAML_SCALAR &&
 			 yaml_get(root, "phases")->is_null)
-			read_error(r, yaml_get_pair(root, "phases")->line, "phases",
+			read_error(r, place_of(yaml_get_pair(root, "phases")), "phases",
 				"The phases are missing");
 		return;
 	}
@@ -139,12 +139,13 @@ void read_phases(struct reader *r, const struct yaml *root)
 		const char *path = read_path(r, "phases", pair->key);
 
 		if (!is_phase(pair->key))
-			read_error(r, pair->line, path,
+			read_error(r, place_of(pair), path,
 				"Invalid buildspec phase name: %s. Expecting: "
-				"build,install,post_build,pre_build",
-				pair->key.data);
+				"build,install,post_build,pre_build%s",
+				pair->key.data,
+				read_advice(r, pair->key.data, phase_keys, PHASE_COUNT));
 		else if (pair->duplicate)
-			read_warning(r, pair->line, path,
+			read_warning(r, place_of(pair), path,
 				"%s stands here twice; the last one counts", pair->key.data);
 	}
 	for (int i = 0; i < PHASE_COUNT; i++)

@@ -4,34 +4,48 @@
 #include <stdlib.h>
 #include <strings.h>
 
-printf_like(5, 0) static void note(struct reader *r, bool warning, int line, const char *path,
-	const char *format, va_list args)
+/* Nobody reads more; and there is room for errors behind any number of warnings. */
+enum { WARNINGS_MAX = 1000, FINDINGS_MAX = 2000 };
+
+printf_like(5, 0) static void note(struct reader *r, bool warning, struct place place,
+	const char *path, const char *format, va_list args)
 {
 	struct buildspec_findings *findings = r->findings;
 	scoped(text_free) char *message = memory_format_list(format, args);
 
+	if (findings->count >= (warning ? WARNINGS_MAX : FINDINGS_MAX))
+		return;
 	findings->items =
 		memory_resize(findings->items, (findings->count + 1) * sizeof(*findings->items));
-	findings->items[findings->count++] = (struct buildspec_finding){warning, line,
-		arena_copy_text(r->arena, path), arena_copy_text(r->arena, message)};
+	findings->items[findings->count] =
+		(struct buildspec_finding){warning, place.line, place.column, findings->count,
+			arena_copy_text(r->arena, path), arena_copy_text(r->arena, message)};
+	findings->count++;
 }
 
-void read_error(struct reader *r, int line, const char *path, const char *format, ...)
+void read_error(struct reader *r, struct place place, const char *path, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	note(r, false, line, path, format, args);
+	note(r, false, place, path, format, args);
 	va_end(args);
 }
 
-void read_warning(struct reader *r, int line, const char *path, const char *format, ...)
+void read_warning(struct reader *r, struct place place, const char *path, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	note(r, true, line, path, format, args);
+	note(r, true, place, path, format, args);
 	va_end(args);
+}
+
+const char *read_advice(struct reader *r, const char *word, const char *const *known, size_t count)
+{
+	const char *nearest = text_nearest(word, known, count);
+
+	return nearest ? arena_format(r->arena, "; did you mean \"%s\"?", nearest) : "";
 }
 
 const char *read_path(struct reader *r, const char *parent, struct str key)
@@ -53,7 +67,7 @@ struct yaml *read_mapping(struct reader *r, const struct yaml *parent, const cha
 
 	if (!node || node->kind == YAML_MAPPING)
 		return node;
-	read_error(r, node->line, read_path(r, path, str_of(key)),
+	read_error(r, place_of(node), read_path(r, path, str_of(key)),
 		"Expected %s to be a mapping of keys and values", key);
 	return NULL;
 }
@@ -67,7 +81,7 @@ const char *read_text(struct reader *r, const struct yaml *parent, const char *k
 		return NULL;
 	if (node->kind == YAML_SCALAR)
 		return node->text.data;
-	read_error(r, node->line, read_path(r, path, str_of(key)),
+	read_error(r, place_of(node), read_path(r, path, str_of(key)),
 		"Expected %s to be of string type", key);
 	return NULL;
 }
@@ -86,8 +100,8 @@ bool read_switch(struct reader *r, const struct yaml *parent, const char *key, c
 		if (strcasecmp(node->text.data, no[i]) == 0)
 			return false;
 	}
-	read_error(r, node->line, read_path(r, path, str_of(key)), "Expected %s to be yes or no",
-		key);
+	read_error(r, place_of(node), read_path(r, path, str_of(key)),
+		"Expected %s to be yes or no", key);
 	return false;
 }
 
@@ -112,14 +126,14 @@ struct texts read_texts(struct reader *r, const struct yaml *parent, const char 
 		return list;
 	}
 	if (node->kind == YAML_MAPPING) {
-		read_error(r, node->line, whole, "Expected %s to be a list", key);
+		read_error(r, place_of(node), whole, "Expected %s to be a list", key);
 		return list;
 	}
 	for (size_t i = 0; i < node->count; i++) {
 		const struct yaml *item = node->items[i];
 
 		if (item->kind != YAML_SCALAR)
-			read_error(r, item->line, arena_format(r->arena, "%s[%zu]", whole, i),
+			read_error(r, place_of(item), arena_format(r->arena, "%s[%zu]", whole, i),
 				"Expected %s[%zu] to be of string type", key, i);
 		else if (!item->is_null)
 			add_text(r, &list, node->count, item);
@@ -142,13 +156,13 @@ struct variables read_variables(struct reader *r, const struct yaml *parent, con
 		const char *at = read_path(r, whole, pair->key);
 
 		if (pair->duplicate)
-			read_warning(r, pair->line, at, "%s stands here twice; the last one counts",
-				pair->key.data);
+			read_warning(r, place_of(pair), at,
+				"%s stands here twice; the last one counts", pair->key.data);
 		if (str_starts_with(pair->key, "CODEBUILD_"))
-			read_warning(r, pair->line, at,
+			read_warning(r, place_of(pair), at,
 				"names that start with CODEBUILD_ are reserved");
 		if (pair->value->kind != YAML_SCALAR)
-			read_error(r, pair->value->line, at, "Expected %s to be of string type",
+			read_error(r, place_of(pair->value), at, "Expected %s to be of string type",
 				pair->key.data);
 		else
 			list.items[list.count++] = (struct variable_spec){pair->key.data,
@@ -166,20 +180,18 @@ void read_check_keys(struct reader *r, const struct yaml *mapping, const char *p
 		count++;
 	for (size_t i = 0; mapping && mapping->kind == YAML_MAPPING && i < mapping->count; i++) {
 		const struct yaml_pair *pair = &mapping->pairs[i];
-		const char *at = read_path(r, path, pair->key), *nearest;
+		const char *at = read_path(r, path, pair->key);
 		bool found = false;
 
 		for (size_t k = 0; k < count; k++)
 			found = found || str_equal_text(pair->key, known[k]);
 		if (pair->duplicate)
-			read_warning(r, pair->line, at, "%s stands here twice; the last one counts",
-				pair->key.data);
+			read_warning(r, place_of(pair), at,
+				"%s stands here twice; the last one counts", pair->key.data);
 		if (found)
 			continue;
-		nearest = text_nearest(pair->key.data, known, count);
-		read_warning(r, pair->line, at, "there is no key \"%s\" here%s%s%s", pair->key.data,
-			nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-			nearest ? "\"?" : "");
+		read_warning(r, place_of(pair), at, "there is no key \"%s\" here%s", pair->key.data,
+			read_advice(r, pair->key.data, known, count));
 	}
 }
 

@@ -15,10 +15,21 @@ struct reader {
 	struct buildspec *out;
 };
 
-void read_error(struct reader *r, int line, const char *path, const char *format, ...)
+/* Where in the file, counted from 1. */
+struct place {
+	int line, column;
+};
+/* Of a struct yaml (its value) or a struct yaml_pair (its key). */
+#define place_of(node) ((struct place){(node)->line, (node)->column})
+#define PLACE_OF_START ((struct place){1, 1})
+
+void read_error(struct reader *r, struct place place, const char *path, const char *format, ...)
 	printf_like(4, 5);
-void read_warning(struct reader *r, int line, const char *path, const char *format, ...)
+void read_warning(struct reader *r, struct place place, const char *path, const char *format, ...)
 	printf_like(4, 5);
+
+/* "; did you mean \"NEAREST\"?" in the arena, or "" when none of the known is near. */
+const char *read_advice(struct reader *r, const char *word, const char *const *known, size_t count);
 
 /* "parent.key", or "key" when parent is empty */
 const char *read_path(struct reader *r, const char *parent, struct str key);

@@ -63,6 +63,7 @@ static void write_cause(const struct build_result *result, struct json_writer *w
 	if (result->problem.given) {
 		json_put_text(w, "path", result->problem.path);
 		json_put_int(w, "line", result->problem.line);
+		json_put_int(w, "column", result->problem.column);
 	}
 	json_object_end(w);
 }

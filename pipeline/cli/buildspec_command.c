@@ -99,6 +99,7 @@ static void write_finding(struct json_writer *w, const char *file,
 	json_put_text(w, "file", file);
 	json_put_text(w, "severity", finding->warning ? "warning" : "error");
 	json_put_int(w, "line", finding->line);
+	json_put_int(w, "column", finding->column);
 	json_put_text(w, "path", finding->path);
 	json_put_text(w, "message", finding->message);
 	json_object_end(w);
@@ -117,7 +118,7 @@ static bool check_one(const char *file, struct json_writer *w)
 		if (w)
 			write_finding(w, file, finding);
 		else
-			printf("%s:%d: %s: %s%s%s\n", file, finding->line,
+			printf("%s:%d:%d: %s: %s%s%s\n", file, finding->line, finding->column,
 				finding->warning ? "warning" : "error", finding->path,
 				finding->path[0] ? ": " : "", finding->message);
 	}

@@ -165,7 +165,7 @@ TEST(what_is_no_yaml_is_refused_with_its_place)
 	check_refused("<<: text\n", ERROR_INVALID, "t.yml:1:5: \"<<\" needs");
 	check_refused("<<: [a]\n", ERROR_INVALID, "t.yml:1:6: \"<<\" merges");
 	check_refused("a: 1\n---\nb: 2\n", ERROR_INVALID, "t.yml:2:1: a second document");
-	check_refused("a: \xff\n", ERROR_INVALID, "t.yml: ");
+	check_refused("a: \xff\n", ERROR_INVALID, "t.yml:1:4: ");
 }
 
 TEST(an_alias_bomb_has_no_effect)

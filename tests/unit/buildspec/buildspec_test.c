@@ -96,6 +96,10 @@ TEST(unknown_and_double_keys_are_warnings)
 	CHECK_INT(reading.findings.count, 3);
 	CHECK_CONTAINS(reading.findings.items[0].message, "did you mean \"artifacts\"?");
 	CHECK_INT(reading.findings.items[0].line, 3);
+	CHECK_INT(reading.findings.items[0].column, 1);
+	/* env: {variables: {A: 1, A: 2: the second A is the 24th character. */
+	CHECK_INT(reading.findings.items[1].line, 4);
+	CHECK_INT(reading.findings.items[1].column, 25);
 	CHECK_CONTAINS(reading.findings.items[1].message, "twice");
 	CHECK_CONTAINS(reading.findings.items[2].message, "reserved");
 }
@@ -191,20 +195,99 @@ TEST(secondary_artifacts_may_stand_beside_the_primary_one)
 		6, "artifacts.secondary-artifacts.../x", "identifier");
 }
 
-TEST(a_batch_needs_tasks_that_can_be_ordered)
+TEST(findings_come_in_the_order_of_the_file)
 {
 	scoped(reading_free) struct reading reading = {0};
 
-	read_into(&reading, "version: 0.2\nbatch:\n  build-graph:\n    - {identifier: a}\n"
-			    "    - {identifier: b, depend-on: [a]}\n");
+	/* phases are checked after env, which stands below them here */
+	read_into(&reading, "version: 0.2\nphases:\n  buidl: {}\nenv:\n  shell: fish\n"
+			    "  exported_variables: [A]\n");
+	REQUIRE(reading.findings.count == 3);
+	CHECK_INT(reading.findings.items[0].line, 3);
+	CHECK_INT(reading.findings.items[0].column, 3);
+	CHECK_CONTAINS(reading.findings.items[0].message, "did you mean \"build\"?");
+	CHECK_INT(reading.findings.items[1].line, 5);
+	CHECK_INT(reading.findings.items[1].column, 10);
+	CHECK_INT(reading.findings.items[2].line, 6);
+	CHECK_CONTAINS(reading.findings.items[2].message, "did you mean \"exported-variables\"?");
+}
+
+TEST(any_number_of_warnings_leaves_room_for_the_error)
+{
+	scoped(reading_free) struct reading reading = {0};
+	scoped(buf_free) struct buf text = {0};
+
+	for (int i = 0; i < 5000; i++)
+		buf_printf(&text, "key%d: x\n", i);
+	buf_append_text(&text, "version: 9\n");
+	read_into(&reading, buf_text(&text));
+	const struct buildspec_finding *first = buildspec_first_error(&reading.findings);
+
+	REQUIRE(first);
+	CHECK_TEXT(first->path, "phases");
+	CHECK(reading.findings.count < 2000);
+}
+
+TEST(odd_bytes_are_named_with_their_place)
+{
+	scoped(reading_free) struct reading reading = {0};
+	scoped(reading_free) struct reading latin = {0};
+	static const char nul[] = "version: 0.2\nphases:\n  b\0uild: {}\n";
+
+	buildspec_parse(str_literal(nul), &reading.arena, &reading.spec, &reading.findings);
+	REQUIRE(reading.findings.count == 1);
+	CHECK_CONTAINS(reading.findings.items[0].message, "NUL byte");
+	CHECK_INT(reading.findings.items[0].line, 3);
+	CHECK_INT(reading.findings.items[0].column, 4);
+	read_into(&latin, "version: 0.2\n# caf\xFF \n");
+	REQUIRE(latin.findings.count == 1);
+	CHECK_INT(latin.findings.items[0].line, 2);
+	CHECK_INT(latin.findings.items[0].column, 6);
+	CHECK_CONTAINS(latin.findings.items[0].message, "UTF-8");
+}
+
+TEST(ends_of_lines_and_byte_order_marks_do_not_matter)
+{
+	scoped(reading_free) struct reading reading = {0};
+
+	read_into(&reading, "\xEF\xBB\xBFversion: 0.2\r\nphases:\r\n  build:\r\n    commands:\r\n"
+			    "      - |\r\n        one\r\n        two\r\n      - three\r\n");
 	CHECK(buildspec_first_error(&reading.findings) == NULL);
-	check_error(HEAD "batch:\n  build-graph:\n    - identifier: a\n      depend-on: [b]\n", 6,
-		"batch.build-graph[0].depend-on[0]", "no task \"b\"");
-	check_error(HEAD "batch:\n  build-graph:\n    - {identifier: a, depend-on: [b]}\n"
-			 "    - {identifier: b, depend-on: [a]}\n",
-		5, "batch.build-graph[0].depend-on", "waits for itself");
-	check_error(HEAD "batch:\n  build-list:\n    - {identifier: a}\n    - {identifier: a}\n", 6,
-		"batch.build-list[1].identifier", "another task");
+	REQUIRE(reading.spec.phases[PHASE_BUILD].commands.count == 2);
+	CHECK_TEXT(reading.spec.phases[PHASE_BUILD].commands.items[0], "one\ntwo\n");
+	CHECK_TEXT(reading.spec.phases[PHASE_BUILD].commands.items[1], "three");
+}
+
+TEST(ten_thousand_commands_are_read)
+{
+	scoped(reading_free) struct reading reading = {0};
+	scoped(buf_free) struct buf text = {0};
+
+	buf_append_text(&text, "version: 0.2\nphases:\n  build:\n    commands:\n");
+	for (int i = 0; i < 10000; i++)
+		buf_printf(&text, "      - echo %d\n", i);
+	read_into(&reading, buf_text(&text));
+	CHECK(buildspec_first_error(&reading.findings) == NULL);
+	REQUIRE(reading.spec.phases[PHASE_BUILD].commands.count == 10000);
+	CHECK_TEXT(reading.spec.phases[PHASE_BUILD].commands.items[9999], "echo 9999");
+}
+
+TEST(an_alias_bomb_is_refused)
+{
+	scoped(reading_free) struct reading reading = {0};
+	scoped(buf_free) struct buf text = {0};
+
+	/* Ten times ten times …: 10^8 values from nine lines. */
+	buf_append_text(&text, "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+	for (int i = 1; i < 8; i++)
+		buf_printf(&text,
+			"a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n",
+			i, i, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
+	read_into(&reading, buf_text(&text));
+	REQUIRE(reading.findings.count == 1);
+	CHECK_CONTAINS(reading.findings.items[0].message, "200,000 values");
+	/* 11 values, 111, 1,111, 11,111, then three of the next line: the fifth line holds too many. */
+	CHECK(reading.findings.items[0].line >= 5 && reading.findings.items[0].line <= 6);
 }
 
 TEST(a_file_that_is_not_there_is_a_finding)
