@@ -16,6 +16,9 @@ Scripts find in their environment: DOGSHORE (the program), DOGSHORE_BUILD (its b
 DOGSHORE_SOURCE (this checkout), DOGSHORE_SDK (folder with the node_modules of tests/integration/sdk)
 and DOGSHORE_SHARED (the folder "shared" beside the checkout; unset when there is none).
 
+Of a test that failed, what explains it is printed: each failing point and the lines between it and its
+neighbours. The whole output lies in build/test-logs/NAME.log.
+
 The last line is "N passed, N failed, N skipped". Exit status 1 when something failed, or nothing ran.
 """
 import argparse
@@ -37,6 +40,9 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parent.parent
 PROGRAM_TIMEOUT = 600  # sanitizers are slow, and machines can be busy
 SCRIPT_TIMEOUT = 300
+LOGS = SOURCE / "build" / "test-logs"  # the whole output of what failed
+# What is printed of a failure; a log of CI may be cut, and the cause must be in what is left of it.
+POINTS_SHOWN, LINES_BEFORE, LINES_AFTER, LINES_AT_THE_END, COLUMNS = 10, 30, 10, 30, 400
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 LEFT_BEHIND = "# run.py: left behind: "
 TIMED_OUT = "# run.py: ended after the time limit of "
@@ -55,6 +61,7 @@ class Test:
 class Outcome:
     passed: int = 0
     failed: list = dataclasses.field(default_factory=list)  # what failed, one line each
+    unexplained: bool = False  # something failed that no point tells of: a crash, a missing test, a hang
     skipped: list = dataclasses.field(default_factory=list)  # why, one line each
     left_behind: list = dataclasses.field(default_factory=list)
 
@@ -225,6 +232,7 @@ def read_tap(text, status):
             outcome.left_behind.append(line.removeprefix(LEFT_BEHIND))
         elif line.startswith(TIMED_OUT):
             outcome.failed.append(line.removeprefix("# run.py: "))
+            outcome.unexplained = True
         elif point := POINT.match(line):
             points += 1
             failed, _, what, directive, why = point.groups()
@@ -234,13 +242,45 @@ def read_tap(text, status):
                 outcome.failed.append(what)
             else:
                 outcome.passed += 1
+    told = len(outcome.failed)
     if planned is None:
         outcome.failed.append(f"printed no plan (1..N), exit status {status}")
     elif planned != points:
         outcome.failed.append(f"planned {planned} tests and ran {points}, exit status {status}")
     elif status != 0 and not outcome.failed:
         outcome.failed.append(f"exit status {status}")
+    outcome.unexplained |= len(outcome.failed) > told
     return outcome
+
+
+def is_failure(line):
+    point = POINT.match(line)
+    return bool(point and point.group(1) and (point.group(4) or "").upper() != "SKIP")
+
+
+def explanation(text, outcome):
+    """Of a failed test's output: its failing points with the lines around them, as far as the points before and
+    behind; its end, when that is where the cause must stand. None stands where lines were left out."""
+    lines = text.splitlines()
+    points = [number for number, line in enumerate(lines) if POINT.match(line)]
+    failures = [number for number in points if is_failure(lines[number])]
+    shown = set()
+    for number in failures[:POINTS_SHOWN]:
+        before = max((p for p in points if p < number), default=-1)
+        behind = min((p for p in points if p > number), default=len(lines))
+        shown.update(range(max(before + 1, number - LINES_BEFORE), min(behind, number + 1 + LINES_AFTER)))
+    if outcome.unexplained or not failures:
+        shown.update(range(max(0, len(lines) - LINES_AT_THE_END), len(lines)))
+    last = -1
+    for number in sorted(shown):
+        if number != last + 1:
+            yield None
+        line, last = lines[number], number
+        yield line if len(line) <= COLUMNS else f"{line[:COLUMNS]}... ({len(line)} characters)"
+    if last != len(lines) - 1:
+        yield None
+    if len(failures) > POINTS_SHOWN:
+        yield f"# run.py: {len(failures) - POINTS_SHOWN} more failed"
 
 
 # ---- running them all
@@ -283,6 +323,19 @@ def remove(folder):
         print(f"# could not remove {folder}", flush=True)
 
 
+def keep_log(test, text, outcome):
+    """Keeps the whole output of a failure, and nothing of an earlier one after a success. Says where it lies."""
+    log = LOGS / f"{test.name.replace('/', '-')}.log"
+    try:
+        log.unlink(missing_ok=True)
+        if outcome.failed:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text(text, encoding="utf-8")
+        return os.path.relpath(log, SOURCE) if log.is_relative_to(SOURCE) else str(log)
+    except OSError as error:
+        return f"could not be kept: {error}"
+
+
 def report(test, text, outcome, seconds):
     verdict = "FAILED" if outcome.failed else "ok"
     counts = f"{outcome.passed} passed"
@@ -291,8 +344,11 @@ def report(test, text, outcome, seconds):
     if outcome.skipped:
         counts += f", {len(outcome.skipped)} skipped"
     print(f"{verdict:7}{test.name:44} {counts}, {seconds:.1f} s", flush=True)
+    where = keep_log(test, text, outcome)
     if outcome.failed:
-        print("\n".join(f"    | {line}" for line in text.splitlines()), flush=True)
+        for line in explanation(text, outcome):
+            print("    ..." if line is None else f"    | {line}")
+        print(f"    whole output: {where}", flush=True)
     for name in outcome.left_behind:
         print(f"    left a process behind: {name}", flush=True)
 
