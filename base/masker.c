@@ -1,66 +1,40 @@
-#include "base/process.h"
+#include "base/masker.h"
+
 #include "base/secret_shape.h"
+
+#include <stdlib.h>
 
 void masker_add(struct masker *masker, const char *secret)
 {
-	size_t size = strlen(secret), at = 0;
-	struct strings *secrets = &masker->secrets;
-
-	if (!size || strings_contain(secrets, secret))
+	if (!*secret || strings_contain(&masker->secrets, secret))
 		return;
-	while (at < secrets->count && strlen(secrets->items[at]) >= size)
-		at++;
-	strings_add(secrets, secret);
-	char *added = secrets->items[secrets->count - 1];
-
-	memmove(secrets->items + at + 1, secrets->items + at,
-		(secrets->count - 1 - at) * sizeof(*secrets->items));
-	secrets->items[at] = added;
-}
-
-enum match {
-	MATCH_NONE,
-	MATCH_WHOLE,
-	MATCH_PART, /* the text ends before it is decided */
-};
-
-/* Longest first, so a secret that contains another is replaced whole; and while a longer one may
- * still follow, a shorter one has to wait (last: nothing follows). */
-static enum match match_at(const struct masker *masker, struct str text, bool last,
-	size_t *out_size)
-{
-	for (size_t i = 0; i < masker->secrets.count; i++) {
-		struct str secret = str_of(masker->secrets.items[i]);
-		bool whole = secret.size <= text.size;
-
-		if ((last && !whole) ||
-			memcmp(secret.data, text.data, whole ? secret.size : text.size) != 0)
-			continue;
-		*out_size = secret.size;
-		return whole ? MATCH_WHOLE : MATCH_PART;
-	}
-	return MATCH_NONE;
+	strings_add(&masker->secrets, secret);
+	mask_forms_free(&masker->forms);
 }
 
 /* Where a credential of any shape begins: what is to be hidden of it, behind its name if it has one. */
-static enum match shape_at(const struct masker *masker, struct str text, bool last,
+static enum mask_match shape_at(const struct masker *masker, size_t at, bool last,
 	struct secret_place *out_place)
 {
-	struct str before = {&masker->previous, masker->previous ? 1 : 0};
+	struct str text = {masker->held.data + at, masker->held.size - at};
+	const char *previous = at ? text.data - 1 : &masker->previous;
+	struct str before = {previous, *previous ? 1 : 0};
 
 	for (size_t i = 0; i < secret_shape_count; i++) {
-		if (secret_shapes[i].anchor[0] != text.data[0])
+		const char *anchor = secret_shapes[i].anchor;
+
+		if (anchor[0] != text.data[0] || (text.size > 1 && anchor[1] != text.data[1]))
 			continue;
 		switch (secret_shape_match(&secret_shapes[i], before, text, last, out_place)) {
 		case SECRET_WHOLE:
-			return MATCH_WHOLE;
+			return MASK_WHOLE;
 		case SECRET_PART:
-			return MATCH_PART;
+			return MASK_PART;
 		case SECRET_NONE:
 			break;
 		}
 	}
-	return MATCH_NONE;
+	return MASK_NONE;
 }
 
 enum mark {
@@ -74,8 +48,12 @@ static void hide(struct masker *masker, size_t from, size_t size)
 {
 	struct buf *marks = &masker->marks;
 
-	while (marks->size < from + size)
-		buf_append_char(marks, MARK_SHOWN);
+	if (marks->size < from + size) {
+		size_t more = from + size - marks->size;
+
+		memset(buf_reserve(marks, more), MARK_SHOWN, more);
+		marks->size += more;
+	}
 	if (marks->data[from] == MARK_SHOWN)
 		marks->data[from] = MARK_BEGIN;
 	memset(marks->data + from + 1, MARK_INSIDE, size - 1);
@@ -88,75 +66,95 @@ static bool find_at(struct masker *masker, size_t at, bool last)
 	struct str rest = {masker->held.data + at, masker->held.size - at};
 	struct secret_place place;
 	size_t size;
-	enum match known = match_at(masker, rest, last, &size);
+	enum mask_match known = mask_forms_match(masker->forms, rest, last, &size);
 
-	if (known == MATCH_PART)
+	if (known == MASK_PART)
 		return false;
-	if (known == MATCH_WHOLE)
+	if (known == MASK_WHOLE)
 		hide(masker, at, size);
-	enum match shape = shape_at(masker, rest, last, &place);
+	enum mask_match shape = shape_at(masker, at, last, &place);
 
-	if (shape == MATCH_WHOLE && place.size)
+	if (shape == MASK_WHOLE && place.size)
 		hide(masker, at + place.start, place.size);
-	return shape != MATCH_PART;
+	return shape != MASK_PART;
 }
 
-static void show_byte(const struct masker *masker, size_t at, struct buf *out)
-{
-	enum mark mark = at < masker->marks.size ? (enum mark)masker->marks.data[at] : MARK_SHOWN;
-
-	if (mark == MARK_SHOWN)
-		buf_append_char(out, masker->held.data[at]);
-	else if (mark == MARK_BEGIN)
-		buf_append_text(out, "***");
-}
-
-/* Moves the front of held to out, up to what is undecided. */
-static void show(struct masker *masker, bool last, struct buf *out)
+/* What begins before the result is found and marked. */
+static size_t find(struct masker *masker, bool last)
 {
 	struct str held = buf_str(&masker->held);
-	bool starts[256] = {false};
-	size_t at = 0;
+	size_t at = mask_forms_next(masker->forms, held, 0);
 
-	for (size_t i = 0; i < masker->secrets.count; i++)
-		starts[(unsigned char)masker->secrets.items[i][0]] = true;
-	for (size_t i = 0; i < secret_shape_count; i++)
-		starts[(unsigned char)secret_shapes[i].anchor[0]] = true;
-	while (at < held.size) {
-		size_t plain = at;
+	while (at < held.size && find_at(masker, at, last))
+		at = mask_forms_next(masker->forms, held, at + 1);
+	return at;
+}
 
-		/* Most bytes neither begin a secret nor are hidden. */
-		while (plain < held.size && plain >= masker->marks.size &&
-			!starts[(unsigned char)held.data[plain]])
-			plain++;
-		if (plain > at) {
-			buf_append(out, held.data + at, plain - at);
-			at = plain;
-		} else {
-			if (starts[(unsigned char)held.data[at]] && !find_at(masker, at, last))
-				break;
-			show_byte(masker, at++, out);
-		}
-		masker->previous = held.data[at - 1];
+/* Appends the first bytes of held, what is hidden as "***". */
+static void show(const struct masker *masker, size_t size, struct buf *out)
+{
+	const char *marks = masker->marks.data;
+	size_t marked = masker->marks.size < size ? masker->marks.size : size, at = 0;
+
+	while (at < marked) {
+		const char *begin;
+
+		while (at < marked && marks[at] == MARK_INSIDE)
+			at++;
+		begin = memchr(marks + at, MARK_BEGIN, marked - at);
+		size_t to = begin ? (size_t)(begin - marks) : marked;
+
+		buf_append(out, masker->held.data + at, to - at);
+		if (begin)
+			buf_append_text(out, "***");
+		at = begin ? to + 1 : marked;
 	}
-	buf_remove_front(&masker->marks, at < masker->marks.size ? at : masker->marks.size);
-	buf_remove_front(&masker->held, at);
+	buf_append(out, masker->held.data + at, size - at);
+}
+
+static void pass(struct masker *masker, struct str piece, bool last, struct buf *out)
+{
+	if (!masker->forms)
+		masker->forms = mask_forms_new(&masker->secrets);
+	buf_append_str(&masker->held, piece);
+	size_t size = find(masker, last);
+
+	if (!size)
+		return;
+	show(masker, size, out);
+	masker->previous = masker->held.data[size - 1];
+	buf_remove_front(&masker->marks, size < masker->marks.size ? size : masker->marks.size);
+	buf_remove_front(&masker->held, size);
 }
 
 void masker_feed(struct masker *masker, struct str piece, struct buf *out)
 {
-	buf_append_str(&masker->held, piece);
-	show(masker, false, out);
+	pass(masker, piece, false, out);
 }
 
 void masker_flush(struct masker *masker, struct buf *out)
 {
-	show(masker, true, out);
+	pass(masker, (struct str){0}, true, out);
+}
+
+char *masker_text(struct masker *masker, const char *text)
+{
+	struct masker own = {0};
+	struct buf out = {0};
+
+	if (!masker->forms)
+		masker->forms = mask_forms_new(&masker->secrets);
+	own.forms = masker->forms;
+	pass(&own, str_of(text), true, &out);
+	own.forms = NULL; /* borrowed */
+	masker_free(&own);
+	return buf_take(&out);
 }
 
 void masker_free(struct masker *masker)
 {
 	strings_free(&masker->secrets);
+	mask_forms_free(&masker->forms);
 	buf_free(&masker->held);
 	buf_free(&masker->marks);
 }

@@ -1,6 +1,6 @@
 /*
- * process.h - child processes: each in its own process group, output captured with a limit and
- *             with secrets masked, ended as a group.
+ * process.h - child processes: each in its own process group, output captured with a limit, ended
+ *             as a group.
  *
  *     process_start -> (poll process.pidfd) -> process_wait        for loops
  *     process_run                                                  for "run it and tell me"
@@ -73,23 +73,6 @@ struct process_result {
 bool process_run(const struct process_options *options, struct str input, int64_t timeout_ms,
 	size_t output_limit_bytes, struct process_result *out_result, struct error *err) must_use;
 void process_result_free(struct process_result *result);
-
-/*
- * Replaces every exact occurrence of a secret by "***" in a stream that arrives in pieces, also
- * across pieces; and whatever looks like a credential (secret_shape.h), of which nobody told us.
- * Occurrences that overlap become one "***". Empty secrets are ignored.
- */
-struct masker {
-	struct strings secrets; /* owned; sorted longest first */
-	struct buf held;        /* owned; the tail that may be the start of a secret */
-	struct buf marks;       /* owned; which of its first bytes are hidden */
-	char previous;          /* what stood before held; NUL at the beginning */
-};
-void masker_add(struct masker *masker, const char *secret);
-/* Appends what is safe to show to out; flush at the end of the stream shows the rest. */
-void masker_feed(struct masker *masker, struct str piece, struct buf *out);
-void masker_flush(struct masker *masker, struct buf *out);
-void masker_free(struct masker *masker);
 
 /* Finds a program in PATH; owned path, NULL when it is not there. */
 char *program_find(const char *name) must_use;

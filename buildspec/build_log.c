@@ -14,15 +14,7 @@ void build_log_output(void *self, struct str piece)
 
 char *build_log_mask(struct build_log *log, const char *text)
 {
-	/* Its own state: log->masker may hold the beginning of a secret that a command prints. */
-	struct masker masker = {.secrets = log->masker.secrets};
-	struct buf out = {0};
-
-	masker_feed(&masker, str_of(text), &out);
-	masker_flush(&masker, &out);
-	masker.secrets = (struct strings){0}; /* borrowed */
-	masker_free(&masker);
-	return buf_take(&out);
+	return masker_text(&log->masker, text);
 }
 
 void build_log_line(struct build_log *log, const char *format, ...)

@@ -5,7 +5,7 @@
 #ifndef BUILDSPEC_BUILD_LOG_H
 #define BUILDSPEC_BUILD_LOG_H
 
-#include "base/process.h"
+#include "base/masker.h"
 
 struct build_log {
 	void (*take)(void *self, struct str piece);

@@ -11,7 +11,7 @@
 #include "buildspec/build.h"
 #include "buildspec/buildspec.h"
 
-#include "base/process.h"
+#include "base/masker.h"
 
 /* Fails with ERROR_NOT_FOUND and ERROR_INVALID for parameters and secrets. Adds their values to
  * masker; *out_skipped gets names that no shell can hold. */

@@ -23,6 +23,7 @@
 #define BUILDSPEC_SHELL_H
 
 #include "base/clock.h"
+#include "base/masker.h"
 #include "base/process.h"
 #include "base/sandbox.h"
 

@@ -1,6 +1,6 @@
 #include "base/event.h"
+#include "base/masker.h"
 #include "base/memory.h"
-#include "base/process.h"
 #include "deployers/ecs/calls.h"
 #include "deployers/ecs/follow.h"
 #include "deployers/ecs/tasks.h"

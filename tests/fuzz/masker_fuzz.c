@@ -1,11 +1,13 @@
 /*
- * Masks a text with given secrets, whole and in pieces. Both must agree; and where nothing looks like
- * a credential by itself, exactly what any of the secrets covers must be hidden.
+ * Masks a text with given secrets, whole and in pieces. Both must agree, nothing of the secrets may be
+ * left, and base64 of a secret must not be shown. Where secrets are so short that no other form of them
+ * is looked for, and nothing looks like a credential by itself, exactly they must be hidden.
  *
  * Input: size of the pieces (one byte), the secrets, each on a line, an empty line, the text.
  */
+#include "base/digest.h"
+#include "base/masker.h"
 #include "base/memory.h"
-#include "base/process.h"
 
 #include <stdlib.h>
 
@@ -65,6 +67,41 @@ static void read_secrets(struct str *rest, struct strings *out)
 	str_cut(rest, '\n');
 }
 
+/* A secret that has no star itself cannot come of "***" and what stands beside it. */
+static void check_gone(const struct strings *secrets, struct str shown)
+{
+	for (size_t i = 0; i < secrets->count; i++) {
+		const char *secret = secrets->items[i];
+
+		if (!strchr(secret, '*') && memmem(shown.data, shown.size, secret, strlen(secret)))
+			abort();
+	}
+}
+
+static void check_base64(const struct strings *secrets)
+{
+	for (size_t i = 0; i < secrets->count; i++) {
+		scoped(buf_free) struct buf plain = {0}, encoded = {0}, shown = {0};
+
+		if (str_trim(str_of(secrets->items[i])).size < MASK_ENCODED_LEAST)
+			continue;
+		buf_append(&plain, "??", i % 3);
+		buf_append_text(&plain, secrets->items[i]);
+		base64_append(&encoded, plain.data, plain.size);
+		mask(secrets, buf_str(&encoded), 1, &shown);
+		if (!strstr(buf_text(&shown), "***"))
+			abort();
+	}
+}
+
+static bool has_forms(const struct strings *secrets)
+{
+	for (size_t i = 0; i < secrets->count; i++)
+		if (strlen(secrets->items[i]) >= MASK_ENCODED_LEAST)
+			return true;
+	return false;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	scoped(strings_free) struct strings secrets = {0}, none = {0};
@@ -82,8 +119,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	mask(&secrets, rest, step, &pieces);
 	if (!str_equal(buf_str(&whole), buf_str(&pieces)))
 		abort();
+	check_gone(&secrets, buf_str(&whole));
+	check_base64(&secrets);
 	mask(&none, rest, rest.size, &alone);
-	if (!str_equal(buf_str(&alone), rest))
+	if (has_forms(&secrets) || !str_equal(buf_str(&alone), rest))
 		return 0;
 	mask_slowly(&secrets, rest, &slowly);
 	if (!str_equal(buf_str(&whole), buf_str(&slowly)))
