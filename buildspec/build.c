@@ -338,21 +338,36 @@ static bool read_spec(struct build *build, struct build_phase *phase)
 	return false;
 }
 
+/* On CodeBuild, too, a value that is not there or may not be read fails the build. */
+static bool is_outcome(enum error_kind kind)
+{
+	return kind == ERROR_NOT_FOUND || kind == ERROR_INVALID || kind == ERROR_DENIED ||
+	       kind == ERROR_USAGE;
+}
+
 static bool set_variables(struct build *build, struct build_phase *phase, struct error *err)
 {
-	scoped(strings_free) struct strings variables = {0}, skipped = {0};
+	scoped(environment_free) struct environment environment = {0};
 	struct error missing = {0};
 
 	if (!environment_build(build->options, &build->spec, build->shell.source_inside,
-		    &build->log.masker, &variables, &skipped, &missing)) {
-		fail(build, phase, "CLIENT_ERROR", 1, "%s", missing.message);
+		    &build->log.masker, &environment, &missing)) {
+		if (!is_outcome(missing.kind)) {
+			error_move(err, &missing);
+			return false;
+		}
+		fail(build, phase, "CLIENT_ERROR", 1, "%s%s%s", missing.message,
+			missing.context_count ? "; while " : "",
+			missing.context_count ? missing.contexts[missing.context_count - 1] : "");
+		if (missing.next)
+			build_log_line(&build->log, "What next: %s", missing.next);
 		error_ignore(&missing, "it is the build's outcome");
 		return true;
 	}
-	for (size_t i = 0; i < skipped.count; i++)
+	for (size_t i = 0; i < environment.skipped.count; i++)
 		build_log_line(&build->log, "warning: no shell can hold a variable called \"%s\"",
-			skipped.items[i]);
-	return shell_set_variables(&build->shell, &variables, err);
+			environment.skipped.items[i]);
+	return shell_set_variables(&build->shell, &environment.variables, err);
 }
 
 static bool open_shell(struct build *build, struct build_phase *phase, struct error *err)

@@ -25,7 +25,7 @@ struct build_options {
 		*cache; /* folder that keeps cache/paths from build to build; NULL: none is kept */
 	const char *commit;         /* NULL: not known */
 	const struct strings *env;  /* "NAME=value", wins over all; or NULL */
-	const struct json *secrets; /* secrets.h; NULL: none */
+	const struct json *secrets; /* secrets.h; NULL: AWS is asked, if something is wanted */
 	bool sandbox, network;
 	int64_t timeout_ms; /* 0: none */
 	int cancel_fd;      /* readable: stop; 0: none */

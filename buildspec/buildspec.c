@@ -38,8 +38,8 @@ static void read_root(struct reader *r, const struct yaml *root)
 	struct yaml *proxy = read_mapping(r, root, "proxy", "");
 
 	read_check_keys(r, proxy, "proxy", proxy_keys);
-	read_switch(r, proxy, "upload-artifacts", "proxy");
-	read_switch(r, proxy, "logs", "proxy");
+	r->out->proxy_artifacts = read_switch(r, proxy, "upload-artifacts", "proxy");
+	r->out->proxy_logs = read_switch(r, proxy, "logs", "proxy");
 	read_batch(r, root);
 	read_env(r, root);
 	read_phases(r, root);

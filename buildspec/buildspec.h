@@ -40,15 +40,6 @@ struct texts {
 	size_t count;
 };
 
-struct phase_spec {
-	struct texts commands, finally;
-	const char *run_as; /* NULL: not said */
-	enum on_failure on_failure;
-	int retry_count;
-	const char *retry_regex; /* NULL: any message */
-	bool wants_runtimes;     /* runtime-versions is there */
-};
-
 struct variable_spec {
 	const char *name, *value;
 };
@@ -58,12 +49,31 @@ struct variables {
 	size_t count;
 };
 
+struct phase_spec {
+	struct texts commands, finally;
+	const char *run_as; /* NULL: not said */
+	enum on_failure on_failure;
+	int retry_count;
+	const char *retry_regex; /* NULL: any message */
+	bool wants_runtimes;     /* runtime-versions is there */
+	struct variables runtimes;
+};
+
 struct artifact_spec {
 	const char *identifier; /* NULL: the primary one */
 	struct texts files, exclude_paths;
 	const char *base_directory; /* NULL: the source directory */
 	const char *name;           /* NULL: none; else for the shell to evaluate */
 	bool discard_paths;
+	bool enable_symlinks;  /* of ZIP output; no effect here */
+	const char *s3_prefix; /* the same */
+};
+
+struct cache_spec {
+	struct texts paths;
+	const char *key;            /* for the shell to evaluate; NULL: one cache for all builds */
+	struct texts fallback_keys; /* at most five, for the shell; none without a key */
+	bool restores, saves;
 };
 
 /* What a task of a batch may say about where it runs. */
@@ -123,8 +133,8 @@ struct buildspec {
 	struct phase_spec phases[PHASE_COUNT];
 	struct artifact_spec *artifacts; /* the primary one first, if its files are named */
 	size_t artifact_count;
-	struct texts cache_paths;
-	bool cache_has_key;
+	struct cache_spec cache;
+	bool proxy_artifacts, proxy_logs;
 	struct batch_spec batch;
 };
 

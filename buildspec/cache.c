@@ -104,17 +104,17 @@ bool cache_open(const struct buildspec *spec, const char *folder, const char *so
 {
 	scoped(cache_free) struct cache cache = {0};
 
-	if (spec->cache_has_key) {
+	if (spec->cache.key) {
 		say_why(say, self, "cache.paths", "a cache with a key is CodeBuild's");
 		return true;
 	}
-	for (size_t i = 0; i < spec->cache_paths.count; i++) {
+	for (size_t i = 0; i < spec->cache.paths.count; i++) {
 		const char *why;
-		scoped(text_free) char *path = fixed_part(spec->cache_paths.items[i]);
+		scoped(text_free) char *path = fixed_part(spec->cache.paths.items[i]);
 		scoped(text_free) char *place = find_place(path, source, sandbox, &why);
 
 		if (!place)
-			say_why(say, self, spec->cache_paths.items[i], why);
+			say_why(say, self, spec->cache.paths.items[i], why);
 		else if (!keep(&cache, folder, path, place, sandbox, err))
 			return false;
 	}

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "buildspec/secrets.h"
+#include "buildspec/secrets_aws.h"
 
 #include <stdlib.h>
 
@@ -29,16 +30,34 @@ static char **find(const struct strings *variables, const char *name)
 	return NULL;
 }
 
-static void set(struct strings *variables, const char *name, const char *value)
+void environment_free(struct environment *environment)
 {
-	char **there = find(variables, name);
+	strings_free(&environment->variables);
+	strings_free(&environment->origins);
+	strings_free(&environment->skipped);
+}
 
+static void printf_like(4, 5) set(struct environment *environment, const char *name,
+	const char *value, const char *origin, ...)
+{
+	char **there = find(&environment->variables, name);
+	va_list args;
+
+	va_start(args, origin);
+	char *from = memory_format_list(origin, args);
+
+	va_end(args);
 	if (!there) {
-		strings_printf(variables, "%s=%s", name, value);
+		strings_printf(&environment->variables, "%s=%s", name, value);
+		strings_add_owned(&environment->origins, from);
 		return;
 	}
+	size_t index = (size_t)(there - environment->variables.items);
+
 	free(*there);
 	*there = memory_format("%s=%s", name, value);
+	free(environment->origins.items[index]);
+	environment->origins.items[index] = from;
 }
 
 static const char *ours(const char *name, const char *fallback)
@@ -48,23 +67,18 @@ static const char *ours(const char *name, const char *fallback)
 	return value && value[0] ? value : fallback;
 }
 
-static void set_base(const struct build_options *options, struct strings *out)
+static void set_base(const struct build_options *options, struct environment *out)
 {
 	static const char path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-	if (options->sandbox) {
-		set(out, "PATH", path);
-		set(out, "HOME", "/root");
-	} else {
-		set(out, "PATH", ours("PATH", path));
-		set(out, "HOME", ours("HOME", "/"));
-	}
-	set(out, "USER", ours("USER", "root"));
-	set(out, "LANG", "C.UTF-8");
+	set(out, "PATH", options->sandbox ? path : ours("PATH", path), "default");
+	set(out, "HOME", options->sandbox ? "/root" : ours("HOME", "/"), "default");
+	set(out, "USER", ours("USER", "root"), "default");
+	set(out, "LANG", "C.UTF-8", "default");
 }
 
 static void set_builtin(const struct build_options *options, const char *source_inside,
-	struct strings *out)
+	struct environment *out)
 {
 	const char *region = ours("AWS_REGION", ours("AWS_DEFAULT_REGION", "us-east-1"));
 	char uuid[UUID_TEXT_SIZE];
@@ -75,85 +89,146 @@ static void set_builtin(const struct build_options *options, const char *source_
 		memory_format("arn:aws:codebuild:%s:000000000000:build/%s", region, id);
 	scoped(text_free) char *start = memory_format("%lld", (long long)clock_now(&system_clock));
 
-	set(out, "AWS_REGION", region);
-	set(out, "AWS_DEFAULT_REGION", region);
-	set(out, "CODEBUILD_BUILD_ARN", arn);
-	set(out, "CODEBUILD_BUILD_ID", id);
-	set(out, "CODEBUILD_BUILD_IMAGE", "local");
-	set(out, "CODEBUILD_BUILD_NUMBER", "1");
-	set(out, "CODEBUILD_BUILD_SUCCEEDING", "1");
-	set(out, "CODEBUILD_INITIATOR", ours("USER", "root"));
-	set(out, "CODEBUILD_LOCAL_BUILD", "true");
-	set(out, "CODEBUILD_SRC_DIR", source_inside);
-	set(out, "CODEBUILD_START_TIME", start);
+	set(out, "AWS_REGION", region, "built-in");
+	set(out, "AWS_DEFAULT_REGION", region, "built-in");
+	set(out, "CODEBUILD_BUILD_ARN", arn, "built-in");
+	set(out, "CODEBUILD_BUILD_ID", id, "built-in");
+	set(out, "CODEBUILD_BUILD_IMAGE", "local", "built-in");
+	set(out, "CODEBUILD_BUILD_NUMBER", "1", "built-in");
+	set(out, "CODEBUILD_BUILD_SUCCEEDING", "1", "built-in");
+	set(out, "CODEBUILD_INITIATOR", ours("USER", "root"), "built-in");
+	set(out, "CODEBUILD_LOCAL_BUILD", "true", "built-in");
+	set(out, "CODEBUILD_SRC_DIR", source_inside, "built-in");
+	set(out, "CODEBUILD_START_TIME", start, "built-in");
 	if (options->commit) {
-		set(out, "CODEBUILD_RESOLVED_SOURCE_VERSION", options->commit);
-		set(out, "CODEBUILD_SOURCE_VERSION", options->commit);
+		set(out, "CODEBUILD_RESOLVED_SOURCE_VERSION", options->commit, "built-in");
+		set(out, "CODEBUILD_SOURCE_VERSION", options->commit, "built-in");
 	}
 }
 
 typedef bool look_up(const struct json *secrets, const char *reference, char **out_value,
 	struct error *err);
 
+/* What is looked up where, and what becomes of it. */
+struct lookup {
+	const struct build_options *options;
+	const struct json *secrets;
+	struct masker *masker; /* NULL: nothing is looked up */
+	struct environment *out;
+};
+
 /* One that the caller gives a value for need not be there. */
-static bool set_secrets(const struct build_options *options, const struct variables *wanted,
-	look_up *find_value, struct masker *masker, struct strings *out, struct error *err)
+static bool set_secrets(const struct lookup *lookup, const struct variables *wanted,
+	const char *origin, look_up *find_value, struct error *err)
 {
 	for (size_t i = 0; i < wanted->count; i++) {
 		scoped(text_free) char *value = NULL;
 		const struct variable_spec *variable = &wanted->items[i];
 
-		if (options->env && find(options->env, variable->name))
+		if (lookup->options->env && find(lookup->options->env, variable->name))
 			continue;
-		if (!find_value(options->secrets, variable->value, &value, err)) {
+		if (!lookup->masker) {
+			value = memory_copy_text("***");
+		} else if (!find_value(lookup->secrets, variable->value, &value, err)) {
 			error_while(err, "looking up the value of %s", variable->name);
-			return error_next(err, "add it to the file given with --secrets-file");
+			return error_next(err, "%s",
+				lookup->options->secrets
+					? "add it to the file given with --secrets-file"
+					: "create it, look at its name, region and account, or "
+					  "give it with --secrets-file");
 		}
-		masker_add(masker, value);
-		set(out, variable->name, value);
+		if (lookup->masker)
+			masker_add(lookup->masker, value);
+		set(lookup->out, variable->name, value, "%s %s", origin, variable->value);
 	}
 	return true;
 }
 
-/* Moves what a shell cannot hold to skipped. */
-static void drop_odd_names(struct strings *variables, struct strings *skipped)
+/* Adds what is wanted by variables that nobody gives a value for. */
+static void add_wanted(const struct build_options *options, const struct variables *wanted,
+	struct strings *out)
 {
-	struct strings kept = {0};
+	for (size_t i = 0; i < wanted->count; i++)
+		if (!options->env || !find(options->env, wanted->items[i].name))
+			strings_add(out, wanted->items[i].value);
+}
 
-	for (size_t i = 0; i < variables->count; i++) {
-		struct str rest = str_of(variables->items[i]);
-		char *name = str_copy(str_cut(&rest, '='));
+static bool fetch(const struct build_options *options, const struct buildspec *spec,
+	struct json **out_secrets, struct error *err)
+{
+	scoped(strings_free) struct strings wanted = {0};
+	scoped(aws_free) struct aws *aws = NULL;
+
+	add_wanted(options, &spec->parameters, &wanted);
+	add_wanted(options, &spec->secrets, &wanted);
+	if (options->secrets || !wanted.count)
+		return true;
+	if (aws_new(&(struct aws_options){0}, &aws, err) &&
+		secrets_fetch(aws, spec, options->env, out_secrets, err))
+		return true;
+	scoped(text_free) char *more =
+		wanted.count > 1 ? memory_format(" and %zu more", wanted.count - 1) : NULL;
+
+	return error_while(err, "asking AWS for \"%s\"%s, for want of a --secrets-file",
+		wanted.items[0], more ? more : "");
+}
+
+static bool look_up_all(const struct lookup *lookup, const struct buildspec *spec,
+	struct error *err)
+{
+	return set_secrets(lookup, &spec->parameters, "parameter-store", secrets_parameter, err) &&
+	       set_secrets(lookup, &spec->secrets, "secrets-manager", secrets_secret, err);
+}
+
+/* Moves the names of what a shell cannot hold to skipped. */
+static void drop_odd_names(struct environment *environment)
+{
+	struct environment kept = {.skipped = environment->skipped};
+
+	environment->skipped = (struct strings){0};
+	for (size_t i = 0; i < environment->variables.count; i++) {
+		struct str rest = str_of(environment->variables.items[i]);
+		scoped(text_free) char *name = str_copy(str_cut(&rest, '='));
 
 		if (environment_is_name(name)) {
-			strings_add(&kept, variables->items[i]);
-			free(name);
+			strings_add(&kept.variables, environment->variables.items[i]);
+			strings_add(&kept.origins, environment->origins.items[i]);
 		} else {
-			strings_add_owned(skipped, name);
+			strings_add(&kept.skipped, name);
 		}
 	}
-	strings_free(variables);
-	*variables = kept;
+	environment_free(environment);
+	*environment = kept;
 }
 
 bool environment_build(const struct build_options *options, const struct buildspec *spec,
-	const char *source_inside, struct masker *masker, struct strings *out_variables,
-	struct strings *out_skipped, struct error *err)
+	const char *source_inside, struct masker *masker, struct environment *out_environment,
+	struct error *err)
 {
-	set_base(options, out_variables);
-	for (size_t i = 0; i < spec->variables.count; i++)
-		set(out_variables, spec->variables.items[i].name, spec->variables.items[i].value);
-	if (!set_secrets(options, &spec->parameters, secrets_parameter, masker, out_variables,
-		    err) ||
-		!set_secrets(options, &spec->secrets, secrets_secret, masker, out_variables, err))
+	scoped(environment_free) struct environment environment = {0};
+	scoped(json_free) struct json *fetched = NULL;
+
+	if (masker && !fetch(options, spec, &fetched, err))
 		return false;
-	set_builtin(options, source_inside, out_variables);
+	const struct lookup lookup = {options, fetched ? fetched : options->secrets, masker,
+		&environment};
+
+	set_base(options, &environment);
+	for (size_t i = 0; i < spec->variables.count; i++)
+		set(&environment, spec->variables.items[i].name, spec->variables.items[i].value,
+			"env.variables");
+	if (!look_up_all(&lookup, spec, err))
+		return false;
+	set_builtin(options, source_inside, &environment);
 	for (size_t i = 0; options->env && i < options->env->count; i++) {
 		struct str rest = str_of(options->env->items[i]);
 		scoped(text_free) char *name = str_copy(str_cut(&rest, '='));
 
-		set(out_variables, name, rest.data ? rest.data : "");
+		set(&environment, name, rest.data ? rest.data : "", "given");
 	}
-	drop_odd_names(out_variables, out_skipped);
+	drop_odd_names(&environment);
+	*out_environment = environment;
+	environment = (struct environment){0};
 	return true;
 }
 

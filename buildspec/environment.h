@@ -13,11 +13,24 @@
 
 #include "base/masker.h"
 
-/* Fails with ERROR_NOT_FOUND and ERROR_INVALID for parameters and secrets. Adds their values to
- * masker; *out_skipped gets names that no shell can hold. */
+struct environment {
+	struct strings variables; /* "NAME=value", no name twice */
+	struct strings origins;   /* where each comes from: "env.variables", "built-in", … */
+	struct strings skipped;   /* names that no shell can hold */
+};
+void environment_free(struct environment *environment);
+
+/*
+ * Puts the variables together.
+ *
+ * masker  gets the values of parameters and secrets; NULL: they are not looked up, each is "***"
+ *
+ * Fails with  what looking up parameters and secrets gives: ERROR_NOT_FOUND, ERROR_INVALID,
+ *             ERROR_DENIED, and those of asking AWS.
+ */
 bool environment_build(const struct build_options *options, const struct buildspec *spec,
-	const char *source_inside, struct masker *masker, struct strings *out_variables,
-	struct strings *out_skipped, struct error *err) must_use;
+	const char *source_inside, struct masker *masker, struct environment *out_environment,
+	struct error *err) must_use;
 
 /* A name that a shell can hold: letters, digits, "_", no digit first. */
 bool environment_is_name(const char *name);

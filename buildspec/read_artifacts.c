@@ -18,7 +18,8 @@ static bool read_definition(struct reader *r, const struct yaml *node, struct pl
 	out->exclude_paths = read_texts(r, node, "exclude-paths", path);
 	out->name = read_text(r, node, "name", path);
 	out->discard_paths = read_switch(r, node, "discard-paths", path);
-	read_switch(r, node, "enable-symlinks", path);
+	out->enable_symlinks = read_switch(r, node, "enable-symlinks", path);
+	out->s3_prefix = read_text(r, node, "s3-prefix", path);
 	return out->files.count > 0;
 }
 
@@ -116,21 +117,38 @@ void read_reports(struct reader *r, const struct yaml *root)
 void read_cache(struct reader *r, const struct yaml *root)
 {
 	static const char *const keys[] = {"paths", "key", "fallback-keys", "action", NULL};
+	static const char *const actions[] = {"restore", "save"};
 	enum { FALLBACK_MAX = 5 };
 	struct yaml *cache = read_mapping(r, root, "cache", "");
+	struct cache_spec *out = &r->out->cache;
 
 	if (!cache)
 		return;
 	read_check_keys(r, cache, "cache", keys);
-	r->out->cache_paths = read_texts(r, cache, "paths", "cache");
-	r->out->cache_has_key = read_text(r, cache, "key", "cache") != NULL;
-	if (read_texts(r, cache, "fallback-keys", "cache").count > FALLBACK_MAX)
-		read_error(r, place_of(yaml_get_pair(cache, "fallback-keys")),
-			"cache.fallback-keys", "At most %d fallback keys are allowed",
-			FALLBACK_MAX);
+	*out = (struct cache_spec){.paths = read_texts(r, cache, "paths", "cache"),
+		.key = read_text(r, cache, "key", "cache"),
+		.fallback_keys = read_texts(r, cache, "fallback-keys", "cache"),
+		.restores = true,
+		.saves = true};
+	const struct yaml_pair *fallback = yaml_get_pair(cache, "fallback-keys");
+
+	if (out->fallback_keys.count > FALLBACK_MAX)
+		read_error(r, place_of(fallback), "cache.fallback-keys",
+			"At most %d fallback keys are allowed", FALLBACK_MAX);
+	else if (fallback && !out->key)
+		read_warning(r, place_of(fallback), "cache.fallback-keys",
+			"Without a key the fallback keys are ignored");
+	if (!out->paths.count)
+		read_warning(r, place_of(yaml_get_pair(root, "cache")), "cache.paths",
+			"The cache has no paths, so nothing is kept");
 	const char *action = read_text(r, cache, "action", "cache");
 
-	if (action && strcasecmp(action, "restore") != 0 && strcasecmp(action, "save") != 0)
+	if (!action)
+		return;
+	out->restores = strcasecmp(action, "restore") == 0;
+	out->saves = strcasecmp(action, "save") == 0;
+	if (!out->restores && !out->saves)
 		read_error(r, place_of(yaml_get(cache, "action")), "cache.action",
-			"The action must be restore or save, not \"%s\"", action);
+			"The action must be restore or save, not \"%s\"%s", action,
+			read_advice(r, action, actions, countof(actions)));
 }

@@ -107,7 +107,8 @@ static void read_phase(struct reader *r, const struct yaml *phases, enum phase w
 	phase->run_as = read_text(r, node, "run-as", path);
 	phase->commands = read_commands(r, node, "commands", path);
 	phase->finally = read_commands(r, node, "finally", path);
-	phase->wants_runtimes = read_mapping(r, node, "runtime-versions", path) != NULL;
+	phase->wants_runtimes = yaml_get(node, "runtime-versions") != NULL;
+	phase->runtimes = read_variables(r, node, "runtime-versions", path);
 	read_on_failure(r, node, path, phase);
 }
 

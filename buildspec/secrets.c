@@ -16,15 +16,11 @@ bool secrets_parameter(const struct json *secrets, const char *name, char **out_
 	return true;
 }
 
-struct reference {
-	struct str id, key, stage, version;
-};
-
 /* arn:partition:secretsmanager:region:account:secret:name are seven parts with colons of their own. */
-static struct reference split(const char *text)
+struct secret_reference secret_reference_of(const char *text)
 {
 	struct str rest = str_of(text);
-	struct reference reference = {0};
+	struct secret_reference reference = {0};
 	int parts = text_starts_with(text, "arn:") ? 7 : 1;
 
 	for (int i = 0; i < parts; i++)
@@ -38,14 +34,19 @@ static struct reference split(const char *text)
 	return reference;
 }
 
+struct str secret_reference_version(const struct secret_reference *reference)
+{
+	if (reference->version.size)
+		return reference->version;
+	return reference->stage.size ? reference->stage : str_literal("AWSCURRENT");
+}
+
 /* The secret's text: at the stage or version named, else the current one. */
-static const char *find_text(const struct json *secrets, const struct reference *reference)
+static const char *find_text(const struct json *secrets, const struct secret_reference *reference)
 {
 	scoped(text_free) char *id = str_copy(reference->id);
-	scoped(text_free) char *stage = str_copy(reference->stage);
-	scoped(text_free) char *version = str_copy(reference->version);
+	scoped(text_free) char *which = str_copy(secret_reference_version(reference));
 	const struct json *secret = json_get(json_get(secrets, "secrets-manager"), id);
-	const char *which = version[0] ? version : stage[0] ? stage : "AWSCURRENT";
 
 	if (json_kind(secret) == JSON_OBJECT)
 		return json_text(json_get(secret, which), NULL);
@@ -80,7 +81,7 @@ static bool take_key(const char *text, struct str key, const char *name, char **
 bool secrets_secret(const struct json *secrets, const char *text, char **out_value,
 	struct error *err)
 {
-	const struct reference reference = split(text);
+	const struct secret_reference reference = secret_reference_of(text);
 
 	if (reference.stage.size && reference.version.size)
 		return error_raise(err, ERROR_INVALID,

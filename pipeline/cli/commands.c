@@ -3,6 +3,7 @@
 /* One row per command, in the order of --help; each is defined in its own <name>_command.c. */
 extern const struct command build_command;
 extern const struct command buildspec_check_command;
+extern const struct command buildspec_explain_command;
 extern const struct command buildspec_run_command;
 extern const struct command cancel_command;
 extern const struct command check_command;
@@ -44,6 +45,7 @@ extern const struct command why_command;
 const struct command *const commands[] = {
 	&build_command,
 	&buildspec_check_command,
+	&buildspec_explain_command,
 	&buildspec_run_command,
 	&cancel_command,
 	&check_command,

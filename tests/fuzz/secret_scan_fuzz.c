@@ -1,4 +1,5 @@
 /* Scans and masks bytes whole and in pieces, whose size is the first byte: both must agree. */
+#include "base/masker.h"
 #include "base/process.h"
 #include "base/secret_scan.h"
 

@@ -49,7 +49,7 @@ static void hear(void *self, const char *line)
 static bool open_cache(struct scene *scene, const char *path, bool sandbox)
 {
 	const char *paths[] = {path};
-	const struct buildspec spec = {.cache_paths = {paths, 1}};
+	const struct buildspec spec = {.cache = {.paths = {paths, 1}}};
 
 	cache_free(&scene->cache);
 	buf_clear(&scene->said);
@@ -89,7 +89,7 @@ TEST(two_paths_do_not_meet)
 {
 	scoped(scene_free) struct scene scene = scene_new();
 	const char *paths[] = {"a/b/*", "a%2Fb/*"};
-	const struct buildspec spec = {.cache_paths = {paths, 2}};
+	const struct buildspec spec = {.cache = {.paths = {paths, 2}}};
 
 	REQUIRE(cache_open(&spec, scene.kept, scene.source, true, hear, &scene.said, &scene.cache,
 		&scene.err));
@@ -141,7 +141,7 @@ TEST(a_cache_with_a_key_is_left_to_codebuild)
 {
 	scoped(scene_free) struct scene scene = scene_new();
 	const char *paths[] = {"a/*"};
-	const struct buildspec spec = {.cache_paths = {paths, 1}, .cache_has_key = true};
+	const struct buildspec spec = {.cache = {.paths = {paths, 1}, .key = "k"}};
 
 	CHECK(cache_open(&spec, scene.kept, scene.source, true, hear, &scene.said, &scene.cache,
 		&scene.err));

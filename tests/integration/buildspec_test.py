@@ -1,0 +1,228 @@
+# parallel: yes
+"""`dogshore buildspec` beside the conformance cases: explain, secrets from AWS, odd files."""
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tap import check, check_contains, run_tests  # noqa: E402
+
+PROGRAM = os.environ["DOGSHORE"]
+HERE = Path(os.environ["TMPDIR"])
+SOURCE = HERE / "source"
+
+
+def write(text, name="buildspec.yml"):
+    SOURCE.mkdir(exist_ok=True)
+    (SOURCE / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+def dogshore(*words, env=None, **options):
+    return subprocess.run([PROGRAM, "buildspec", *words], capture_output=True, check=False, text=True,
+                          env={**os.environ, "DOGSHORE_STATE": str(HERE / "state"), **(env or {})}, **options)
+
+
+FULL = """version: 0.2
+run-as: root
+env:
+  shell: bash
+  variables: {MODE: release, BOTH: file}
+  parameter-store: {URL: /app/url}
+  secrets-manager: {KEY: "db:key"}
+  exported-variables: [VERSION]
+phases:
+  install:
+    runtime-versions: {nodejs: 18}
+  build:
+    on-failure: RETRY-2-timed.*out
+    commands:
+      - make
+      - |
+        one
+        two
+    finally:
+      - clean
+artifacts:
+  files: [a, 'b/**/*']
+  exclude-paths: [b/x]
+  base-directory: out
+  name: app-$VERSION
+  secondary-artifacts:
+    docs: {files: index.html, discard-paths: yes}
+cache:
+  key: k-$(codebuild-hash-files a)
+  fallback-keys: [k-]
+  paths: ['.cache/**/*']
+batch:
+  build-graph:
+    - {identifier: second, depend-on: [first], buildspec: other.yml}
+    - {identifier: first, env: {variables: {A: b}}}
+"""
+
+
+def what_would_run_is_explained():
+    write(FULL + "unknwon: 1\n")
+    ran = dogshore("explain", "--json", "--source", SOURCE, "--env", "BOTH=flag")
+    told = json.loads(ran.stdout)
+    variables = {v["name"]: (v["value"], v["origin"]) for v in told["environment"]}
+    check("it is explained", ran.returncode, 0)
+    check("variables come with their origin", [variables[n] for n in ("MODE", "BOTH", "URL", "KEY", "CODEBUILD_SRC_DIR")],
+          [("release", "env.variables"), ("flag", "given"), ("***", "parameter-store /app/url"),
+           ("***", "secrets-manager db:key"), ("/codebuild/src", "built-in")])
+    phases = {p["name"]: p for p in told["phases"]}
+    check("phases come in their order", list(phases), ["install", "pre_build", "build", "post_build"])
+    check("commands stand as in the file", phases["build"]["commands"], ["make", "one\ntwo\n"])
+    check("so do those of finally, and on-failure", (phases["build"]["finally"], phases["build"]["on_failure"]),
+          (["clean"], "RETRY-2-timed.*out"))
+    check("runtimes are told", phases["install"]["runtime_versions"], {"nodejs": "18"})
+    check("artifacts are told", [(a["identifier"], a["name"], a["files"], a["discard_paths"]) for a in told["artifacts"]],
+          [(None, "app-$VERSION", ["a", "b/**/*"], False), ("docs", None, ["index.html"], True)])
+    check("the cache is told", (told["cache"]["key"], told["cache"]["fallback_keys"], told["cache"]["save"]),
+          ("k-$(codebuild-hash-files a)", ["k-"], True))
+    check("a batch comes as a plan", [(t["identifier"], t["depend_on"], t["buildspec"]) for t in told["batch"]["tasks"]],
+          [("first", [], None), ("second", ["first"], "other.yml")])
+    check_contains("warnings have their place", ran.stderr, 'buildspec.yml:36:1: warning: unknwon: there is no key "unknwon" here')
+    text = dogshore("explain", "--source", SOURCE).stdout
+    for piece in ("\nphase build\n", "\n  on failure RETRY-2-timed.*out\n", "\n  $ one\n    two\n", "(secrets-manager db:key)",
+                  "\nartifact docs\n", "\n  key k-$(codebuild-hash-files a)\n", "\nbatch build-graph\n", "    after first\n"):
+        check_contains(f"the text says {piece.strip()}", text, piece)
+
+
+def nothing_is_explained_of_a_wrong_file():
+    write("version: 0.2\nphases: {biuld: {}}\n")
+    ran = dogshore("explain", "--source", SOURCE)
+    check("a wrong file has exit status 2", ran.returncode, 2)
+    check_contains("and its place", ran.stderr, 'buildspec.yml:2:10: error: phases.biuld: ')
+
+
+def findings_are_printed():
+    write("version: 0.2\nphases:\n  build:\n    commands: [x]\n    on-failure: STOP\ncahce: {}\n")
+    ran = dogshore("check", SOURCE / "buildspec.yml", SOURCE / "missing.yml")
+    lines = ran.stdout.splitlines()
+    check("a wrong file has exit status 2", ran.returncode, 2)
+    check("every file's findings are printed", [line.split(": ")[0] for line in lines],
+          [f"{SOURCE}/buildspec.yml:5:17", f"{SOURCE}/buildspec.yml:6:1", f"{SOURCE}/missing.yml:0:0"])
+    check_contains("with the nearest known key", lines[1], 'did you mean "cache"?')
+    told = json.loads(dogshore("check", "--json", SOURCE / "buildspec.yml").stdout)
+    check("the same as JSON", [(f["severity"], f["line"], f["column"], f["path"]) for f in told["findings"]],
+          [("error", 5, 17, "phases.build.on-failure"), ("warning", 6, 1, "cahce")])
+
+
+def odd_files_are_refused_clearly():
+    bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+        f"a{i}: &a{i} [{','.join([f'*a{i-1}'] * 10)}]\n" for i in range(1, 9))
+    for what, content, message in (
+            ("a NUL byte", b"version: 0.2\nphases: {\0}\n", "buildspec.yml:2:10: error: a NUL byte"),
+            ("bytes that are no UTF-8", b"version: 0.2\nname: \xff\n", "buildspec.yml:2:7: error: "),
+            ("an alias bomb", bomb, "200,000 values"),
+            ("a binary", Path(PROGRAM).read_bytes()[:500000], "buildspec.yml:1:"),
+            ("deep nesting", "[" * 100000, "64 levels")):
+        write(content)
+        ran = dogshore("check", SOURCE / "buildspec.yml")
+        check(f"{what} has exit status 2", ran.returncode, 2)
+        check_contains(f"{what} is named", ran.stdout, message)
+    with open(SOURCE / "buildspec.yml", "wb") as file:
+        file.truncate(100_000_000)
+    ran = dogshore("check", SOURCE / "buildspec.yml")
+    check("a file of 100 MB has exit status 2", ran.returncode, 2)
+    check_contains("and is told to be too large", ran.stdout, "1048576 bytes")
+
+
+class Aws:
+    """A scripted AWS: what it shall answer to each target, and what it was asked."""
+
+    def __init__(self):
+        self.asked, self.answers = [], {}
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):  # noqa: N802
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                target = self.headers["X-Amz-Target"].split(".")[1]
+                outer.asked.append((target, body))
+                status, answer = outer.answers[target]
+                text = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/x-amz-json-1.1")
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def environment(self):
+        return {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.server.server_port}", "AWS_REGION": "eu-central-1",
+                "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "k", "AWS_CONFIG_FILE": "/nonexistent",
+                "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "AWS_MAX_ATTEMPTS": "2"}
+
+
+WANTS = """version: 0.2
+env:
+  parameter-store: {URL: /app/url}
+  secrets-manager: {PASSWORD: "db:password"}
+phases:
+  build:
+    commands:
+      - test "$URL" = http://x/secret-url && test "$PASSWORD" = "p w'd"
+      - echo "got $PASSWORD" && tr '\\0' '\\n' </proc/1/cmdline
+"""
+
+
+def secrets_come_from_aws():
+    aws = Aws()
+    aws.answers = {"GetParameters": (200, {"Parameters": [{"Name": "/app/url", "Value": "http://x/secret-url"}]}),
+                   "GetSecretValue": (200, {"Name": "db", "SecretString": json.dumps({"password": "p w'd"})})}
+    write(WANTS)
+    ran = dogshore("run", "--json", "--source", SOURCE, env=aws.environment())
+    check("a build gets its parameters and secrets from AWS", (ran.returncode, json.loads(ran.stdout)["status"]), (0, "SUCCEEDED"))
+    check("they are asked for as the models say", aws.asked,
+          [("GetParameters", {"Names": ["/app/url"], "WithDecryption": True}), ("GetSecretValue", {"SecretId": "db"})])
+    check_contains("they are masked", ran.stderr, "got ***")
+    check("no value stands in log, result or arguments", "p w'd" in ran.stderr + ran.stdout, False)
+    aws.asked.clear()
+    dogshore("explain", "--source", SOURCE, env=aws.environment())
+    check("explain asks for nothing", aws.asked, [])
+
+
+def aws_refuses():
+    aws = Aws()
+    write(WANTS)
+    good = (200, {"Name": "db", "SecretString": "{}"})
+    for what, parameters, secret, status, message in (
+            ("a parameter that is not there", (200, {"Parameters": [], "InvalidParameters": ["/app/url"]}), good, 1,
+             'there is no parameter "/app/url"'),
+            ("a key that is not there", (200, {"Parameters": [{"Name": "/app/url", "Value": "x"}]}), good, 1,
+             'has no key "password"'),
+            ("access denied", (400, {"__type": "AccessDeniedException", "Message": "User is not authorized"}), good, 1,
+             "User is not authorized"),
+            ("a service that stays busy", (400, {"__type": "ThrottlingException", "message": "Rate exceeded"}), good, 3,
+             "Rate exceeded")):
+        aws.answers = {"GetParameters": parameters, "GetSecretValue": secret}
+        ran = dogshore("run", "--source", SOURCE, env=aws.environment())
+        check(f"{what}: exit status {status}", ran.returncode, status)
+        check_contains(f"{what} is told", ran.stderr, message)
+        check(f"{what}: no command runs", "Entering phase INSTALL" in ran.stderr, False)
+
+
+def without_credentials():
+    write(WANTS)
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL")
+    environment = {**{k: v for k, v in Aws().environment().items() if k not in keys}, "AWS_EC2_METADATA_DISABLED": "true"}
+    ran = dogshore("run", "--source", SOURCE, env=environment)
+    check("without credentials the build fails", ran.returncode, 1)
+    check_contains("the reason is told", ran.stderr, "no AWS credentials")
+    check_contains("and what helps", ran.stderr, "--secrets-file")
+
+
+run_tests(what_would_run_is_explained, nothing_is_explained_of_a_wrong_file, findings_are_printed,
+          odd_files_are_refused_clearly, secrets_come_from_aws, aws_refuses, without_credentials)
