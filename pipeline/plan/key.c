@@ -158,8 +158,8 @@ static void add_environment(struct key *key, const struct project_service *servi
 	add_settings(key, "environment", &settings);
 }
 
-bool key_of_service(const struct project_service *service, struct snapshot *snapshot,
-	const char *toolchain, struct key *out_key, struct error *err)
+static bool make_key(const struct project_service *service, struct snapshot *snapshot,
+	const char *toolchain, bool image, struct key *out_key, struct error *err)
 {
 	scoped(key_free) struct key key = {0};
 
@@ -169,7 +169,7 @@ bool key_of_service(const struct project_service *service, struct snapshot *snap
 		if (!add_path(&key, "uses", service->uses.items[i], service->name, snapshot, err))
 			return false;
 	add(&key, "buildspec", NULL, service->buildspec);
-	if (service->image.given)
+	if (image && service->image.given)
 		add_image(&key, &service->image);
 	add_environment(&key, service);
 	add(&key, "toolchain", NULL, toolchain);
@@ -177,6 +177,18 @@ bool key_of_service(const struct project_service *service, struct snapshot *snap
 	*out_key = key;
 	key = (struct key){0};
 	return true;
+}
+
+bool key_of_service(const struct project_service *service, struct snapshot *snapshot,
+	const char *toolchain, struct key *out_key, struct error *err)
+{
+	return make_key(service, snapshot, toolchain, true, out_key, err);
+}
+
+bool key_of_build(const struct project_service *service, struct snapshot *snapshot,
+	const char *toolchain, struct key *out_key, struct error *err)
+{
+	return make_key(service, snapshot, toolchain, false, out_key, err);
 }
 
 static void write_route(struct json_writer *w, const struct project_route *route)

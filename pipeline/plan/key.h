@@ -38,6 +38,13 @@ bool key_of_service(const struct project_service *service, struct snapshot *snap
 	const char *toolchain, struct key *out_key, struct error *err) must_use;
 
 /*
+ * The same without the image's settings: what the build alone is made from. Two commits with the same
+ * build key have the same artifacts, reports and log (builders/store).
+ */
+bool key_of_build(const struct project_service *service, struct snapshot *snapshot,
+	const char *toolchain, struct key *out_key, struct error *err) must_use;
+
+/*
  * The key of a deployment: the image, the task and service files, the route, and what the
  * environment says about them. Equal keys: there is nothing to deploy.
  *
