@@ -8,6 +8,9 @@
  *     output/build.log       what was printed, masked
  *     output/result.json     executor_write_result()
  *
+ * That, and all that executor_outputs names, is what a build is kept as (builders/store): whoever adds
+ * something to the folder adds a row there.
+ *
  * Adding one is a file with one `const struct executor` and a row in executors.c.
  */
 #ifndef BUILDERS_EXECUTOR_EXECUTOR_H
@@ -38,6 +41,14 @@ struct executor {
 	bool (*build)(const struct executor_request *request, struct build_result *out_result,
 		struct error *err);
 };
+
+#define EXECUTOR_LOG "build.log"
+#define EXECUTOR_RESULT "result.json"
+/* Names in the output folder. */
+extern const char *const executor_outputs[];
+extern const size_t executor_output_count;
+/* Removes them: nothing of an earlier build may be taken for this one's. */
+bool executor_clear(const char *output, struct error *err) must_use;
 
 extern const struct executor local_executor;
 /* NULL when there is none of that name. */

@@ -5,9 +5,6 @@
 
 #include <fcntl.h>
 
-#define LOG_NAME "build.log"
-#define RESULT_NAME "result.json"
-
 struct tee {
 	const struct executor_request *request;
 	int fd;
@@ -19,7 +16,7 @@ static void take(void *self, struct str piece)
 	struct tee *tee = self;
 
 	if (!tee->failure.kind &&
-		!descriptor_write_all(tee->fd, piece.data, piece.size, LOG_NAME, &tee->failure))
+		!descriptor_write_all(tee->fd, piece.data, piece.size, EXECUTOR_LOG, &tee->failure))
 		error_while(&tee->failure, "writing the build's log");
 	if (tee->request->log)
 		tee->request->log(tee->request->log_self, piece);
@@ -31,23 +28,9 @@ static void tee_free(struct tee *tee)
 	error_free(&tee->failure);
 }
 
-/* Nothing of an earlier build may be taken for this one's. */
-static bool clear(const struct executor_request *request, struct error *err)
-{
-	static const char *const leavings[] = {"artifacts", "secondary", LOG_NAME, RESULT_NAME};
-
-	for (size_t i = 0; i < countof(leavings); i++) {
-		scoped(text_free) char *path = path_join(request->output, leavings[i]);
-
-		if (!folder_remove(path, err))
-			return false;
-	}
-	return true;
-}
-
 static bool open_log(const struct executor_request *request, struct tee *tee, struct error *err)
 {
-	scoped(text_free) char *path = path_join(request->output, LOG_NAME);
+	scoped(text_free) char *path = path_join(request->output, EXECUTOR_LOG);
 
 	tee->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
 	return tee->fd >= 0 || error_raise_errno(err, "create \"%s\"", path);
@@ -56,7 +39,7 @@ static bool open_log(const struct executor_request *request, struct tee *tee, st
 static bool write_result(const struct executor_request *request, const struct build_result *result,
 	struct error *err)
 {
-	scoped(text_free) char *path = path_join(request->output, RESULT_NAME);
+	scoped(text_free) char *path = path_join(request->output, EXECUTOR_RESULT);
 	scoped(buf_free) struct buf text = {0};
 
 	if (!executor_write_result(request, result, &text, err))
@@ -87,10 +70,10 @@ static bool build(const struct executor_request *request, struct build_result *o
 		.log = take,
 		.log_self = &tee};
 
-	if (!clear(request, err) || !open_log(request, &tee, err))
+	if (!executor_clear(request->output, err) || !open_log(request, &tee, err))
 		return false;
 	if (!build_run(&options, &result, err))
-		return error_next(err, "its log so far: %s/%s", request->output, LOG_NAME);
+		return error_next(err, "its log so far: %s/%s", request->output, EXECUTOR_LOG);
 	if (tee.failure.kind) {
 		error_move(err, &tee.failure);
 		return false;

@@ -176,8 +176,8 @@ static bool keep_one(void *context, const char *relative, const struct stat *sta
 	struct error *err)
 {
 	struct keeping *keeping = context;
-	scoped(text_free) char *path = relative ? path_join(keeping->name, relative)
-						: memory_copy_text(keeping->name);
+	scoped(text_free) char *path =
+		relative ? path_join(keeping->name, relative) : memory_copy_text(keeping->name);
 	scoped(text_free) char *from = path_join(keeping->folder, path);
 
 	if (!S_ISREG(status->st_mode) && !S_ISDIR(status->st_mode) && !S_ISLNK(status->st_mode))
@@ -321,8 +321,7 @@ static bool close_folders(const struct store_entry *entry, const char *folder, s
 	for (size_t i = entry->count; i-- > 0;) {
 		scoped(text_free) char *path = path_join(folder, entry->files[i].path);
 
-		if (entry->files[i].kind == STORE_FOLDER &&
-			chmod(path, entry->files[i].mode) != 0)
+		if (entry->files[i].kind == STORE_FOLDER && chmod(path, entry->files[i].mode) != 0)
 			return error_raise_errno(err, "set the mode of \"%s\"", path);
 	}
 	return true;

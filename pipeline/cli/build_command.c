@@ -1,12 +1,13 @@
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "builders/executor/executor.h"
 #include "builders/executor/work_folder.h"
-#include "pipeline/cli/build_input.h"
+#include "pipeline/cli/build_store.h"
 #include "pipeline/cli/cancel.h"
 #include "pipeline/cli/command.h"
-#include "pipeline/plan/project.h"
+#include "pipeline/engine/build_key.h"
 #include "pipeline/source/repository.h"
 
 #include <stdlib.h>
@@ -14,8 +15,8 @@
 static struct build_flags flags;
 static struct {
 	const char *commit, *repository, *output, *cache;
-	bool no_cache;
-} given = {"HEAD", ".", NULL, NULL, false};
+	bool no_cache, no_restore;
+} given = {"HEAD", ".", NULL, NULL, false, false};
 
 static const struct option_row rows[] = {
 	{"commit", OPTION_TEXT, &given.commit, "REV", "what to build (default: HEAD)", NULL},
@@ -26,6 +27,8 @@ static const struct option_row rows[] = {
 	{"cache", OPTION_TEXT, &given.cache, "DIR",
 		"keeps what the buildspec's cache names (default: in the state folder)", NULL},
 	{"no-cache", OPTION_SWITCH, &given.no_cache, NULL, "keep and use no cache", NULL},
+	{"no-restore", OPTION_SWITCH, &given.no_restore, NULL,
+		"build, although the same was built before", NULL},
 	BUILD_FLAG_ROWS(flags),
 };
 
@@ -53,6 +56,7 @@ struct order {
 	struct project *project;
 	const struct project_service *service; /* in project */
 	struct build_input input;
+	struct build_store store;
 	struct work_folder work;
 	char *source, *output, *buildspec, *cache; /* owned */
 };
@@ -60,6 +64,7 @@ struct order {
 static void order_free(struct order *order)
 {
 	work_folder_remove(&order->work);
+	build_store_free(&order->store);
 	build_input_free(&order->input);
 	project_free(&order->project);
 	snapshot_free(&order->snapshot);
@@ -120,8 +125,21 @@ static bool prepare(struct order *order, const char *state, struct error *err)
 					   : memory_format("%s/cache/%s/%s", state,
 						     order->project->app, service->name);
 	return build_input_read(&flags, &order->input, err) &&
-	       folder_make(order->output, 0700, err) && work_folder_make(&order->work, err) &&
-	       check_out(order, err);
+	       folder_make(order->output, 0700, err);
+}
+
+static bool find_store(struct order *order, const char *state, struct error *err)
+{
+	scoped(text_free) char *toolchain = key_toolchain();
+	const struct build_key_options how = {.app = order->project->app,
+		.service = order->service,
+		.toolchain = toolchain,
+		.env = &order->input.env,
+		.network = flags.network,
+		.no_sandbox = flags.no_sandbox};
+
+	return build_key_store(state, &order->store.store, err) &&
+	       (order->input.secrets || build_key_of(&how, order->snapshot, order->store.key, err));
 }
 
 static struct executor_request request_of(const struct order *order)
@@ -157,21 +175,61 @@ static bool report(struct command_context *context, const struct executor_reques
 	return true;
 }
 
+/* The same was built before. */
+static bool restore(struct command_context *context, struct order *order, bool *out_restored,
+	struct error *err)
+{
+	scoped(store_origin_free) struct store_origin origin = {0};
+	int64_t start_ms = clock_elapsed(&system_clock);
+
+	*out_restored = false;
+	if (given.no_restore)
+		return true;
+	if (!build_store_restore(&order->store, order->output, &origin, out_restored, err))
+		return false;
+	if (!*out_restored)
+		return true;
+	build_store_show(&origin, order->output);
+	if (context->json)
+		return build_store_write_result(&origin, order->commit.id, order->output,
+			&context->result, err);
+	scoped(text_free) char *from = store_origin_text(&origin);
+
+	printf("%s %.12s restored from %s in %lld ms, see %s\n", order->service->name,
+		order->commit.id, from, (long long)(clock_elapsed(&system_clock) - start_ms),
+		order->output);
+	return true;
+}
+
+static bool build(struct command_context *context, struct order *order, int cancel_fd,
+	struct error *err)
+{
+	scoped(build_result_free) struct build_result result = {0};
+
+	if (!work_folder_make(&order->work, err) || !check_out(order, err))
+		return false;
+	struct executor_request request = request_of(order);
+
+	request.cancel_fd = cancel_fd;
+	if (!local_executor.build(&request, &result, err))
+		return false;
+	if (result.succeeded)
+		build_store_keep(&order->store, order->commit.id, order->output);
+	return report(context, &request, &result, err);
+}
+
 static bool run(struct command_context *context, struct error *err)
 {
 	scoped(order_free) struct order order = {0};
-	scoped(build_result_free) struct build_result result = {0};
+	bool restored = false;
 	int cancel_fd;
 
 	/* First of all: from here on there is something to clean up. */
 	if (!cancel_watch(&cancel_fd, err) || !find_service(&order, context->words.items[0], err) ||
-		!prepare(&order, context->state, err))
+		!prepare(&order, context->state, err) || !find_store(&order, context->state, err) ||
+		!restore(context, &order, &restored, err))
 		return false;
-	struct executor_request request = request_of(&order);
-
-	request.cancel_fd = cancel_fd;
-	return local_executor.build(&request, &result, err) &&
-	       report(context, &request, &result, err);
+	return restored || build(context, &order, cancel_fd, err);
 }
 
 const struct command build_command = {"build", &options, run, false};

@@ -85,7 +85,7 @@ static bool start(struct executing *executing, const struct execute_options *opt
 			err) ||
 		!branch_of(repository, &commit, &branch, err))
 		return false;
-	if (!options->force &&
+	if (!options->force && !options->fresh &&
 		!engine_resume(executing->engine, commit.id, environment, &executing->run, err))
 		return false;
 	if (executing->run)
@@ -95,6 +95,7 @@ static bool start(struct executing *executing, const struct execute_options *opt
 		.branch = branch,
 		.environment = environment,
 		.force = options->force,
+		.fresh = options->fresh,
 	};
 	int64_t run = 0;
 

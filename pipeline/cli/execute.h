@@ -12,6 +12,7 @@ struct execute_options {
 	const char *rev;         /* NULL: HEAD */
 	const char *environment; /* NULL: the only one */
 	const char *force;       /* NULL: nothing */
+	bool fresh;              /* restore nothing */
 	int64_t jobs;            /* 0: as many as there are processors */
 };
 

@@ -76,7 +76,8 @@ static bool run(struct command_context *context, struct error *err)
 		return false;
 	if (environment && !site_of(environment, context->state, &site, &missing))
 		error_ignore(&missing, "a cloud that is not up does not keep us from planning");
-	if (!known_read(&known, ledger, opened.project, environment, site.identity, err))
+	if (!known_read(&known, ledger, context->state, opened.project, environment, site.identity,
+		    err))
 		return false;
 	if (given.since && !plan_since(&opened, &known, toolchain, &before, err))
 		return false;

@@ -5,18 +5,21 @@
 
 static struct {
 	const char *step;
+	bool no_restore;
 	int64_t jobs;
 } given;
 
 static const struct option_row rows[] = {
 	{"step", OPTION_TEXT, &given.step, "[SERVICE/]STEP",
 		"do it again from this step on, although nothing changed", NULL},
+	{"no-restore", OPTION_SWITCH, &given.no_restore, NULL,
+		"build again what could be restored from an earlier build", NULL},
 	{"jobs", OPTION_INT, &given.jobs, "N", "steps at once (default: number of processors)",
 		NULL},
 };
 
 static const struct option_set options = {
-	.usage = "rerun RUN [--step [SERVICE/]STEP]",
+	.usage = "rerun RUN [--step [SERVICE/]STEP] [--no-restore]",
 	.about = "do again what did not end well in a run",
 	.rows = rows,
 	.count = countof(rows),
@@ -64,6 +67,7 @@ static bool run(struct command_context *context, struct error *err)
 		.rev = old.commit,
 		.environment = *old.environment ? old.environment : NULL,
 		.force = given.step,
+		.fresh = given.no_restore,
 		.jobs = given.jobs,
 	};
 

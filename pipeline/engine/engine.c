@@ -235,6 +235,7 @@ static void fill_row(struct engine *engine, const struct engine_request *request
 		.plan = memory_copy_text(""),
 		.folder = memory_copy_text(""),
 		.force = memory_copy_text(request->force ? request->force : ""),
+		.fresh = request->fresh,
 		.created_ms = clock_now(&system_clock),
 	};
 }

@@ -55,6 +55,7 @@ struct engine_request {
 	const char *branch;      /* "" when it is none */
 	const char *environment; /* "" for none */
 	const char *force; /* "SERVICE/STEP" or "STEP": do it although nothing changed; or NULL */
+	bool fresh;        /* build, also what could be restored */
 };
 
 /* Records the run and starts it, now or when its environment is free. */

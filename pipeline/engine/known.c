@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "pipeline/engine/build_key.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,14 +35,37 @@ static bool built(void *self, const char *service, const char *key, char **out_i
 	return true;
 }
 
-bool known_read(struct known *known, struct ledger *ledger, const struct project *project,
-	const struct project_environment *environment, const char *place, struct error *err)
+static bool kept(void *self, const struct project_service *service, struct snapshot *snapshot,
+	const char *toolchain, char **out_from, struct error *err)
+{
+	struct known *known = self;
+	const struct build_key_options how = {.app = known->app,
+		.service = service,
+		.toolchain = toolchain};
+	scoped(store_origin_free) struct store_origin origin = {0};
+	char key[BUILD_KEY_SIZE];
+
+	if (!build_key_of(&how, snapshot, key, err))
+		return false;
+	if (store_find(&known->store, key, &origin))
+		*out_from = store_origin_text(&origin);
+	return true;
+}
+
+bool known_read(struct known *known, struct ledger *ledger, const char *state,
+	const struct project *project, const struct project_environment *environment,
+	const char *place, struct error *err)
 {
 	*known = (struct known){.ledger = ledger, .app = project->app};
 	known->plan = (struct plan_known){.built = built,
 		.self = known,
 		.environment = environment,
 		.place = place};
+	if (state) {
+		if (!build_key_store(state, &known->store, err))
+			return false;
+		known->plan.kept = kept;
+	}
 	if (!ledger)
 		return true;
 	if (!ledger_currents_find(ledger, project->app, environment ? environment->name : "",
@@ -63,6 +87,7 @@ void known_free(struct known *known)
 {
 	ledger_currents_free(&known->currents);
 	free(known->rows);
+	store_free(&known->store);
 	*known = (struct known){0};
 }
 

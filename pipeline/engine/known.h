@@ -4,6 +4,7 @@
 #ifndef PIPELINE_ENGINE_KNOWN_H
 #define PIPELINE_ENGINE_KNOWN_H
 
+#include "builders/store/store.h"
 #include "pipeline/ledger/ledger.h"
 #include "pipeline/plan/plan.h"
 
@@ -11,14 +12,16 @@ struct known {
 	struct plan_known plan; /* pass &known.plan */
 	struct ledger *ledger;  /* borrowed; NULL: nothing is known */
 	const char *app;        /* borrowed */
+	struct store store;     /* what builds have made; empty: nothing is restored */
 	struct ledger_currents currents;
 	struct plan_current *rows; /* owned */
 };
 
-/* environment and place may be NULL; see struct plan_known. */
-bool known_read(struct known *known, struct ledger *ledger, const struct project *project,
-	const struct project_environment *environment, const char *place, struct error *err)
-	must_use;
+/* state: the folder with the store; NULL: nothing is restored. environment and place may be NULL; see
+ * struct plan_known. */
+bool known_read(struct known *known, struct ledger *ledger, const char *state,
+	const struct project *project, const struct project_environment *environment,
+	const char *place, struct error *err) must_use;
 void known_free(struct known *known);
 
 /* The environment that a command means: the named one, the only one, or NULL when the project has

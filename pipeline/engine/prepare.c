@@ -134,7 +134,7 @@ static bool add_service(struct run *run, const struct plan_service *row, struct 
 {
 	enum step_kind forced = STEP_BUILD;
 	bool force = *run->row.force && force_matches(run, row->service->name, &forced);
-	bool build = row->action == PLAN_BUILD || (force && forced <= STEP_IMAGE);
+	bool build = row->action <= PLAN_RESTORE || (force && forced <= STEP_IMAGE);
 	struct run_service service = {.service = row->service};
 
 	if (row->action == PLAN_SKIP && !force)
@@ -142,7 +142,10 @@ static bool add_service(struct run *run, const struct plan_service *row, struct 
 	if (!build && !find_image(run, &service, row, &build, err))
 		return false;
 	service.work.service = memory_copy_text(row->service->name);
-	service.work.action = memory_copy_text(plan_action_name(build ? PLAN_BUILD : PLAN_REUSE));
+	service.work.action =
+		memory_copy_text(plan_action_name(!build                        ? PLAN_REUSE
+						  : row->action == PLAN_RESTORE ? PLAN_RESTORE
+										: PLAN_BUILD));
 	service.work.reason =
 		force ? memory_format("%s; asked for with --step %s", row->reason, run->row.force)
 		      : memory_copy_text(row->reason);
@@ -179,7 +182,7 @@ static bool need_file(struct run *run, const struct project_service *service, co
 static bool need_files(struct run *run, const struct run_service *service, struct error *err)
 {
 	const struct project_service *of = service->service;
-	bool built = strcmp(service->work.action, plan_action_name(PLAN_BUILD)) == 0 &&
+	bool built = strcmp(service->work.action, plan_action_name(PLAN_REUSE)) != 0 &&
 		     !of->image.dockerfile;
 	bool deployed = of->deploy.given && run->environment;
 
@@ -269,7 +272,8 @@ bool run_prepare(struct run *run, struct error *err)
 	scoped(buf_free) struct buf written = {0};
 
 	if (!read_commit(run, err) || !find_site(run, err) ||
-		!known_read(&known, run->options->ledger, run->project, run->environment,
+		!known_read(&known, run->options->ledger,
+			run->row.fresh ? NULL : run->options->state, run->project, run->environment,
 			run->site.identity, err) ||
 		!plan_make(run->options->repository, run->snapshot, run->project, &known.plan,
 			toolchain, &run->plan, err))

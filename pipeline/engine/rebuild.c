@@ -72,7 +72,7 @@ static bool find_service(struct rebuild *r, struct error *err)
 static void make_environment(struct rebuild *r)
 {
 	static const char *const left_out[] = {"DOGSHORE_SIGNING_KEY=", "DOGSHORE_STATE=",
-		"DOGSHORE_LEDGER=", "SOURCE_DATE_EPOCH="};
+		"DOGSHORE_LEDGER=", "DOGSHORE_STORE_LIMIT=", "SOURCE_DATE_EPOCH="};
 
 	for (char **at = environ; *at; at++) {
 		bool leave = false;
@@ -83,6 +83,8 @@ static void make_environment(struct rebuild *r)
 			strings_add(&r->env, *at);
 	}
 	strings_printf(&r->env, "DOGSHORE_STATE=%s/state", r->options->folder);
+	/* What comes from elsewhere proves nothing, and nobody restores what is made here. */
+	strings_add(&r->env, "DOGSHORE_STORE_LIMIT=0");
 	if (r->options->epoch)
 		strings_printf(&r->env, "SOURCE_DATE_EPOCH=%s", r->options->epoch);
 }

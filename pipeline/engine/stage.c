@@ -56,6 +56,8 @@ static bool build_command(struct run *run, struct run_service *service, struct s
 	add_flag(argv, "--commit", run->row.commit);
 	add_flag(argv, "--repository", run->row.repository);
 	add_flag(argv, "--output", output);
+	if (run->row.fresh)
+		strings_add(argv, "--no-restore");
 	add_pairs(argv, "--env", &service->service->env);
 	if (service->service->timeout_ms) {
 		strings_add(argv, "--timeout");
@@ -295,6 +297,19 @@ static void read_result(struct run *run, struct run_step *step, struct json **ou
 	step->row.result = buf_take(&text);
 }
 
+/* "restored from run 12, commit abc"; NULL for what was made here. */
+static char *restored_from(const struct json *result)
+{
+	const struct json *restored = json_get(result, "restored");
+	int64_t run = json_get_int(restored, "run", 0);
+	const char *commit = json_get_text(restored, "commit", "");
+
+	if (!restored)
+		return NULL;
+	return run ? memory_format("restored from run %lld, commit %.12s", (long long)run, commit)
+		   : memory_format("restored from commit %.12s", commit);
+}
+
 static void take_result(struct run *run, struct run_step *step, const struct json *result)
 {
 	struct run_service *service = &run->services[step->service];
@@ -330,7 +345,9 @@ void stage_end(struct run *run, struct run_step *step)
 	enum outcome outcome = outcome_of_exit_status(step->row.exit_status);
 
 	if (outcome == OUTCOME_PASSED) {
-		run_set(run, at, outcome, "%s", "");
+		scoped(text_free) char *from = restored_from(result);
+
+		run_set(run, at, outcome, "%s", from ? from : "");
 	} else if (run->schedule.cancelled) {
 		run_set(run, at, OUTCOME_CANCELLED, "%s", run->row.reason);
 	} else if (!exit.exited) {

@@ -75,6 +75,7 @@ struct ledger_run {
 	char *plan;                               /* JSON; "" until planned */
 	char *folder;                             /* where its logs are */
 	char *force;                              /* "SERVICE/STEP" of a rerun, "" */
+	bool fresh;                               /* builds and restores nothing */
 	int64_t release;                          /* 0: none */
 	int64_t created_ms, started_ms, ended_ms; /* 0: not yet */
 };

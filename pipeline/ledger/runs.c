@@ -43,19 +43,19 @@ bool ledger_run_save(struct ledger *ledger, struct ledger_run *run, struct error
 	struct db *db = ledger_db(ledger);
 	const char *insert =
 		"INSERT INTO runs (repository, app, commit_id, branch, environment, status, reason,"
-		" plan, folder, force, release_id, created_ms, started_ms, ended_ms)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+		" plan, folder, force, release_id, created_ms, started_ms, ended_ms,"
+		" fresh) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
 	const char *update =
 		"UPDATE runs SET repository = $1, app = $2, commit_id = $3, branch = $4,"
 		" environment = $5, status = $6, reason = $7, plan = $8, folder = $9, force = $10,"
-		" release_id = $11, created_ms = $12, started_ms = $13, ended_ms = $14"
-		" WHERE id = $15";
+		" release_id = $11, created_ms = $12, started_ms = $13, ended_ms = $14,"
+		" fresh = $15 WHERE id = $16";
 	struct db_value values[] = {row_text(run->repository), row_text(run->app),
 		row_text(run->commit), row_text(run->branch), row_text(run->environment),
 		row_text(outcome_name(run->status)), row_text(run->reason), row_text(run->plan),
 		row_text(run->folder), row_text(run->force), db_of_int(run->release),
 		db_of_int(run->created_ms), db_of_int(run->started_ms), db_of_int(run->ended_ms),
-		db_of_int(run->id)};
+		db_of_int(run->fresh), db_of_int(run->id)};
 
 	if (!run->id && !save_commit(db, run, err))
 		return false;
@@ -70,7 +70,7 @@ bool ledger_run_save(struct ledger *ledger, struct ledger_run *run, struct error
 #define RUN_COLUMNS                                                                                \
 	"SELECT r.id, repository, app, commit_id, branch, environment, status, reason, plan,"      \
 	" folder, force, release_id, created_ms, started_ms, ended_ms,"                            \
-	" coalesce(c.author, ''), coalesce(c.subject, '')"                                         \
+	" coalesce(c.author, ''), coalesce(c.subject, ''), fresh"                                  \
 	" FROM runs r LEFT JOIN commits c ON c.id = r.commit_id "
 
 static bool read_run(struct db_rows *rows, void *item, struct error *err)
@@ -92,6 +92,7 @@ static bool read_run(struct db_rows *rows, void *item, struct error *err)
 		.ended_ms = db_int(rows, 14),
 		.author = row_column(rows, 15),
 		.subject = row_column(rows, 16),
+		.fresh = db_int(rows, 17) != 0,
 	};
 	bool known = outcome_of_name(db_text(rows, 6), &run.status);
 

@@ -59,5 +59,8 @@ static const char first[] =
 	" name TEXT NOT NULL, fields TEXT NOT NULL);"
 	"CREATE INDEX events_by_run ON events (run, id);";
 
-const char *const ledger_migrations[] = {first};
+/* Of a rerun that must not restore what was built before. */
+static const char fresh_runs[] = "ALTER TABLE runs ADD COLUMN fresh INTEGER NOT NULL DEFAULT 0;";
+
+const char *const ledger_migrations[] = {first, fresh_runs};
 const size_t ledger_migration_count = countof(ledger_migrations);

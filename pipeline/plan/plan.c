@@ -9,8 +9,10 @@
 
 const char *plan_action_name(enum plan_action action)
 {
-	static const char *const names[] =
-		{[PLAN_BUILD] = "build", [PLAN_REUSE] = "reuse", [PLAN_SKIP] = "skip"};
+	static const char *const names[] = {[PLAN_BUILD] = "build",
+		[PLAN_RESTORE] = "restore",
+		[PLAN_REUSE] = "reuse",
+		[PLAN_SKIP] = "skip"};
 
 	return names[action];
 }
@@ -129,6 +131,28 @@ static bool check_deployment(struct planning *planning, const struct project_ser
 	return true;
 }
 
+/* An image that is there is cheaper than restoring what it was made from; restoring is cheaper than
+ * building. */
+static bool choose_source(struct planning *planning, struct plan_service *row, const char *why,
+	struct error *err)
+{
+	const struct plan_known *known = planning->known;
+	scoped(text_free) char *from = NULL;
+
+	if (known->built &&
+		!known->built(known->self, row->service->name, row->key.text, &row->image, err))
+		return false;
+	if (known->kept && !(row->image && *row->image) &&
+		!known->kept(known->self, row->service, planning->snapshot, planning->toolchain,
+			&from, err))
+		return false;
+	row->action = from ? PLAN_RESTORE : row->image ? PLAN_REUSE : PLAN_BUILD;
+	row->reason = from         ? memory_format("%s; restored from %s", why, from)
+		      : row->image ? memory_format("%s; built before with the same inputs", why)
+				   : memory_copy_text(why);
+	return true;
+}
+
 static bool plan_one(struct planning *planning, const struct project_service *service,
 	struct plan_service *row, struct error *err)
 {
@@ -160,13 +184,7 @@ static bool plan_one(struct planning *planning, const struct project_service *se
 						   ? "it is new"
 						   : "it was never built here");
 
-	if (planning->known->built && !planning->known->built(planning->known->self, service->name,
-					      row->key.text, &row->image, err))
-		return false;
-	row->action = row->image ? PLAN_REUSE : PLAN_BUILD;
-	row->reason = row->image ? memory_format("%s; built before with the same inputs", why)
-				 : memory_copy_text(why);
-	return true;
+	return choose_source(planning, row, why, err);
 }
 
 /* The base that is shown: the previous commit that most services share comes first in practice. */
@@ -268,7 +286,7 @@ void plan_print(FILE *out, const struct plan *plan)
 		const struct plan_service *row = &plan->services[i];
 
 		if (row->action != PLAN_SKIP || skipped <= SKIPS_SHOWN)
-			fprintf(out, "  %-5s  %-*s  %s\n", plan_action_name(row->action),
+			fprintf(out, "  %-7s  %-*s  %s\n", plan_action_name(row->action),
 				(int)width, row->service->name, row->reason);
 	}
 	if (skipped > SKIPS_SHOWN)

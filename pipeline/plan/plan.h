@@ -1,5 +1,5 @@
 /*
- * plan.h - what a commit means for each service: build it, take an image that exists, or leave it.
+ * plan.h - what a commit means for each service: build it, restore or reuse what was built, or leave it.
  *
  * A decision compares keys (key.h), service by service, with what was last brought to the
  * environment; so a service that failed last time is tried again, and one that was never built is
@@ -11,7 +11,8 @@
 #include "pipeline/plan/key.h"
 
 enum plan_action {
-	PLAN_BUILD, /* its inputs moved, or it was never built */
+	PLAN_BUILD,   /* its inputs moved, or it was never built */
+	PLAN_RESTORE, /* it was built before, and what that build made is kept; its image is not */
 	PLAN_REUSE, /* its inputs are those of something that is built already, but not what is there */
 	PLAN_SKIP, /* its inputs are those of what is there */
 };
@@ -32,6 +33,10 @@ struct plan_known {
 	/* Is there a build of the service with this key? Then *out_image (owned) is its digest, "" without image. */
 	bool (*built)(void *self, const char *service, const char *key, char **out_image,
 		struct error *err);
+	/* Is what a build of the service at this commit makes kept? Then *out_from (owned) says from
+	 * where: "run 12, commit abc". NULL: nothing is kept. */
+	bool (*kept)(void *self, const struct project_service *service, struct snapshot *snapshot,
+		const char *toolchain, char **out_from, struct error *err);
 	void *self;
 	/* Where it goes: what is built but deployed otherwise, or not at all, is deployed again. NULL:
 	 * deployments are left out of the decision. */

@@ -305,8 +305,7 @@ TEST(what_a_killed_process_left_goes_with_the_next_removal)
 	put(place.out, "build.log", "654321", 0600);
 	CHECK(keep(&place, KEY_B));
 	scoped(text_free) char *blob = path_join(place.store.folder, "blobs/.incoming.abcdef");
-	scoped(text_free) char *entry =
-		path_join(place.store.folder, "entries/." KEY_B ".abcdef");
+	scoped(text_free) char *entry = path_join(place.store.folder, "entries/." KEY_B ".abcdef");
 
 	CHECK(!file_exists(blob));
 	CHECK(!file_exists(entry));

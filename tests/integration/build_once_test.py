@@ -1,0 +1,250 @@
+# parallel: yes
+"""The same build is made once: a revert, a rerun and another branch restore what it made, byte by byte.
+
+Every build here leaves random bytes, so that one that was made again would show.
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tap import check, check_contains, note, run_tests  # noqa: E402
+
+PROGRAM = os.environ["DOGSHORE"]
+HERE = Path(os.environ["TMPDIR"])
+WORK, STATE = HERE / "work", HERE / "state"
+ENVIRONMENT = {**os.environ, "DOGSHORE_STATE": str(STATE), "NO_COLOR": "1"}
+
+PROJECT = """\
+app: demo
+services:
+  one: {path: one, uses: [shared]}
+  web:
+    path: web
+    image: {binary: web, port: %d}
+"""
+BUILDSPEC = """\
+version: 0.2
+phases:
+  build:
+    commands:
+      - head -c 32 /dev/urandom | od -An -tx1 | tee one/out/random
+      - echo "built $FLAVOUR"
+      - chmod 0750 one/out/tool
+artifacts:
+  base-directory: one/out
+  files: ["**/*"]
+  secondary-artifacts:
+    notes: {base-directory: one, files: [notes.txt], name: notes}
+"""
+WEB = """\
+version: 0.2
+phases:
+  build:
+    commands:
+      - head -c 16 /dev/urandom >web/salt
+      - cp web/main web/web; cat web/salt >>web/web
+artifacts: {base-directory: web, files: [web]}
+"""
+
+
+def git(*words):
+    return subprocess.run(["git", "-C", WORK, "-c", "user.name=t", "-c", "user.email=t@t", *words],
+                          check=True, capture_output=True, text=True).stdout.strip()
+
+
+def put(name, text):
+    path = WORK / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def commit(message="x"):
+    git("add", "-A")
+    git("commit", "-q", "--allow-empty", "-m", message)
+    return git("rev-parse", "HEAD")
+
+
+def dogshore(*words, status=0, **environment):
+    process = subprocess.run([PROGRAM, *words, "--json"], cwd=WORK, env=ENVIRONMENT | environment,
+                             capture_output=True, text=True, check=False)
+    if not check(f"{' '.join(words)}: exit status", process.returncode, status):
+        note(process.stdout + process.stderr)
+    return json.loads(process.stdout or "{}"), process.stderr
+
+
+def run(*words):
+    return dogshore(*(words or ("run",)))[0]
+
+
+def plan():
+    return {s["name"]: (s["action"], s["reason"]) for s in dogshore("plan")[0]["services"]}
+
+
+def step(document, service, name="build"):
+    return next(s for s in document["steps"] if (s["service"], s["name"]) == (service, name))
+
+
+def tree(folder):
+    """Paths with kind, permission bits and content."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        content = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None
+        found[name] = (oct(path.lstat().st_mode), content)
+    return found
+
+
+def output(document, service="one"):
+    """The folder that the build of a run left."""
+    return Path(step(document, service)["log"]).parent / "build"
+
+
+def the_first_build_is_made():
+    global FIRST, FIRST_COMMIT
+    WORK.mkdir()
+    git("init", "-q", "-b", "main")
+    put("dogshore.yml", PROJECT % 8080)
+    put("one/buildspec.yml", BUILDSPEC)
+    put("one/out/tool", "a tool")
+    put("one/notes.txt", "notes")
+    put("web/buildspec.yml", WEB)
+    put("shared/x.h", "#define X 1\n")
+    (WORK / "one/out/link").symlink_to("tool")
+    source = HERE / "main.c"
+    source.write_text("int main(void) { return 0; }\n")
+    subprocess.run(["cc", "-static", "-o", WORK / "web/main", source], check=True)
+    FIRST_COMMIT = commit("first")
+    check("plan: nothing is known", {n: a for n, (a, _) in plan().items()}, {"one": "build", "web": "build"})
+    FIRST = run()
+    check("it was built", step(FIRST, "one")["reason"], "")
+    check("its result does not speak of restoring", "restored" in step(FIRST, "one")["result"], False)
+
+
+def a_revert_restores():
+    put("shared/x.h", "#define X 2\n")
+    commit("second")
+    second = run()
+    check("another header, another build", tree(output(second)) != tree(output(FIRST)))
+    put("shared/x.h", "#define X 1\n")
+    reverted = commit("revert")
+    said = f"restored from run {FIRST['run']}, commit {FIRST_COMMIT[:12]}"
+    action, reason = plan()["one"]
+    check("plan: restore", action, "restore")
+    check_contains("and from where", reason, said)
+    third = run()
+    build = step(third, "one")
+    check("the step passed", build["status"], "passed")
+    check("and says where it comes from", build["reason"], said)
+    check("artifacts, secondary artifacts, log and result are the first's", tree(output(third)), tree(output(FIRST)))
+    check("the result is this commit's, restored from the first",
+          (build["result"]["commit"], build["result"]["restored"]["commit"], build["result"]["restored"]["run"]),
+          (reverted, FIRST_COMMIT, FIRST["run"]))
+    shown = dogshore("show", str(third["run"]))[0]
+    check("show says so", step(shown, "one")["reason"], said)
+    log = Path(build["log"]).read_text()
+    check("the step's log begins with it", log.splitlines()[0].startswith(said))
+    check_contains("and is the first's", log, Path(step(FIRST, "one")["log"]).read_text())
+
+
+def a_rerun_restores():
+    again = dogshore("rerun", str(FIRST["run"]), "--step", "one/build")[0]
+    check_contains("it says so", step(again, "one")["reason"], "restored from run")
+    check("the same bytes", tree(output(again)), tree(output(FIRST)))
+
+
+def another_branch_with_the_same_trees_restores():
+    git("checkout", "-q", "-b", "other", FIRST_COMMIT)
+    put("README", "of no service")
+    commit("other")
+    out = HERE / "other"
+    document, said = dogshore("build", "one", "--output", str(out))
+    check("build by hand restores", document["restored"]["commit"], FIRST_COMMIT)
+    check("the same bytes", tree(out), tree(output(FIRST)))
+    check_contains("and says so", said, "restored from run")
+    git("checkout", "-q", "main")
+
+
+def what_a_build_is_given_counts():
+    document, _ = dogshore("build", "one", "--output", str(HERE / "flavoured"), "--env", "FLAVOUR=x")
+    check("another variable, another build", "restored" in document, False)
+    document, _ = dogshore("build", "one", "--output", str(HERE / "flavoured"), "--env", "FLAVOUR=x")
+    check("the same one again", "restored" in document)
+    (HERE / "secrets.json").write_text("{}")
+    for _ in range(2):
+        document, _ = dogshore("build", "one", "--output", str(HERE / "secret"), "--secrets-file", str(HERE / "secrets.json"))
+        check("with secrets nothing is kept", "restored" in document, False)
+
+
+def building_anew_can_be_asked_for():
+    again = dogshore("rerun", str(FIRST["run"]), "--step", "one/build", "--no-restore")[0]
+    check("it was built", step(again, "one")["reason"], "")
+    check("its bytes are new", tree(output(again)) != tree(output(FIRST)))
+    document, _ = dogshore("build", "one", "--output", str(HERE / "anew"), "--no-restore")
+    check("build --no-restore builds", "restored" in document, False)
+    restored, _ = dogshore("build", "one", "--output", str(HERE / "newest"))
+    check("and what it made is what is kept now", restored["restored"]["commit"], document["commit"])
+    check("byte by byte", tree(HERE / "newest"), tree(HERE / "anew"))
+
+
+def an_image_that_is_lost_is_packed_again():
+    image = step(FIRST, "web", "image")["result"]["digest"]
+    shutil.rmtree(STATE / "images")
+    put("web/README", "x")
+    commit("web")
+    run()
+    (WORK / "web/README").unlink()
+    commit("back")
+    shutil.rmtree(STATE / "images")
+    check("plan: restore, for there is no image", plan()["web"][0], "restore")
+    back = run()
+    check_contains("the build was restored", step(back, "web")["reason"], "restored from run")
+    check("the image came out the same", step(back, "web", "image")["result"]["digest"], image)
+    put("dogshore.yml", PROJECT % 9090)
+    commit("another port")
+    ported = run()
+    check_contains("a setting of the image alone does not build", step(ported, "web")["reason"], "restored from run")
+    check("it packs", step(ported, "web", "image")["status"], "passed")
+    put("dogshore.yml", PROJECT % 8080)
+    commit("the port as before")
+    check("an image that is there is reused", plan()["web"][0], "reuse")
+
+
+def what_is_broken_is_built_again():
+    kept, said = dogshore("build", "one", "--output", str(HERE / "kept"))
+    check("it is kept", "restored" in kept)
+    for blob in (STATE / "store/blobs").glob("*/*"):
+        if blob.read_bytes() == (HERE / "kept/artifacts/random").read_bytes():
+            blob.chmod(0o600)
+            blob.write_bytes(b"something else")
+    built, said = dogshore("build", "one", "--output", str(HERE / "built"))
+    check("a changed blob is a miss", "restored" in built, False)
+    check_contains("that is told", said, "artifacts/random")
+    restored, _ = dogshore("build", "one", "--output", str(HERE / "restored"))
+    check("and healed", "restored" in restored)
+
+
+def the_store_has_a_limit():
+    dogshore("build", "one", "--output", str(HERE / "x"), status=2, DOGSHORE_STORE_LIMIT="much")
+    document, _ = dogshore("build", "one", "--output", str(HERE / "x"), "--no-restore", DOGSHORE_STORE_LIMIT="0")
+    check("0 keeps nothing", "restored" in document, False)
+    _, said = dogshore("build", "one", "--output", str(HERE / "x"), "--no-restore", "--env", "A=1", DOGSHORE_STORE_LIMIT="10")
+    check_contains("a build larger than the store is told", said, "larger than the store")
+    document, _ = dogshore("build", "one", "--output", str(HERE / "x"), "--env", "A=1")
+    check("and not kept", "restored" in document, False)
+
+
+def a_failing_build_is_not_kept():
+    put("one/buildspec.yml", BUILDSPEC.replace("chmod", "exit 1; chmod"))
+    commit("fails")
+    for _ in range(2):
+        document, _ = dogshore("build", "one", "--output", str(HERE / "failed"), status=1)
+        check("it was tried", document["status"], "failed")
+
+
+run_tests(the_first_build_is_made, a_revert_restores, a_rerun_restores, another_branch_with_the_same_trees_restores,
+          what_a_build_is_given_counts, building_anew_can_be_asked_for, an_image_that_is_lost_is_packed_again,
+          what_is_broken_is_built_again, the_store_has_a_limit, a_failing_build_is_not_kept)
