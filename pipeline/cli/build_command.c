@@ -26,7 +26,8 @@ static const struct option_row rows[] = {
 		"where log, result and artifacts go (default: in the state folder)", NULL},
 	{"cache", OPTION_TEXT, &given.cache, "DIR",
 		"keeps what the buildspec's cache names (default: in the state folder)", NULL},
-	{"no-cache", OPTION_SWITCH, &given.no_cache, NULL, "keep and use no cache", NULL},
+	{"no-cache", OPTION_SWITCH, &given.no_cache, NULL, "keep and use no cache, restore nothing",
+		NULL},
 	{"no-restore", OPTION_SWITCH, &given.no_restore, NULL,
 		"build, although the same was built before", NULL},
 	BUILD_FLAG_ROWS(flags),
@@ -183,7 +184,7 @@ static bool restore(struct command_context *context, struct order *order, bool *
 	int64_t start_ms = clock_elapsed(&system_clock);
 
 	*out_restored = false;
-	if (given.no_restore)
+	if (given.no_restore || given.no_cache)
 		return true;
 	if (!build_store_restore(&order->store, order->output, &origin, out_restored, err))
 		return false;

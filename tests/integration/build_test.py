@@ -210,7 +210,7 @@ def what_is_cached():
     commit(count + "artifacts: {files: [seen]}\ncache: {paths: ['.cache/x/**/*']}\n")
     seen = HERE / "output/artifacts/seen"
     counts = []
-    for flags in ([], [], ["--no-sandbox"], ["--no-cache"]):
+    for flags in ([], ["--no-restore"], ["--no-sandbox"], ["--no-cache"]):
         build("--cache", HERE / "cache", *flags)
         counts.append(seen.read_text().strip())
     check("cache paths are kept from build to build", counts, ["1", "2", "3", "1"])
