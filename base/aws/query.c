@@ -2,8 +2,8 @@
 
 #include "base/digest.h"
 #include "base/memory.h"
+#include "base/xml.h"
 
-#include <expat.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -85,11 +85,9 @@ struct element {
 };
 
 struct decoder {
-	XML_Parser parser;
 	struct element stack[DEPTH_LIMIT];
 	unsigned depth;
 	struct json *root; /* owned; what the outermost element held */
-	const char *problem;
 };
 
 static void element_free(struct element *element)
@@ -105,32 +103,22 @@ static void decoder_free(struct decoder *decoder)
 	while (decoder->depth)
 		element_free(&decoder->stack[--decoder->depth]);
 	json_free(&decoder->root);
-	XML_ParserFree(decoder->parser);
 }
 
-static void stop(struct decoder *decoder, const char *problem)
+static void open_element(void *self, const char *name, const char *const *attributes)
 {
-	decoder->problem = problem;
-	XML_StopParser(decoder->parser, XML_FALSE);
-}
-
-static void XMLCALL open_element(void *context, const XML_Char *name, const XML_Char **attributes)
-{
-	struct decoder *decoder = context;
+	struct decoder *decoder = self;
 
 	(void)attributes;
-	if (decoder->depth == DEPTH_LIMIT)
-		stop(decoder, "it nests deeper than 64 elements");
-	else
-		decoder->stack[decoder->depth++] = (struct element){.name = memory_copy_text(name)};
+	decoder->stack[decoder->depth++] = (struct element){.name = memory_copy_text(name)};
 }
 
-static void XMLCALL take_text(void *context, const XML_Char *text, int size)
+static void take_text(void *self, struct str text)
 {
-	struct decoder *decoder = context;
+	struct decoder *decoder = self;
 
 	if (decoder->depth)
-		buf_append(&decoder->stack[decoder->depth - 1].text, text, (size_t)size);
+		buf_append_str(&decoder->stack[decoder->depth - 1].text, text);
 }
 
 /* A leaf's text as the model's type; what does not look like it stays text. */
@@ -179,15 +167,13 @@ static void add_child(struct element *parent, const char *name, struct json *val
 	}
 }
 
-static void XMLCALL close_element(void *context, const XML_Char *name)
+static void close_element(void *self, const char *name)
 {
-	struct decoder *decoder = context;
+	struct decoder *decoder = self;
 	struct element *element = &decoder->stack[decoder->depth - 1];
 	struct element *parent = decoder->depth > 1 ? element - 1 : NULL;
 	struct json *value = element->value;
 
-	if (decoder->problem)
-		return;
 	element->value = NULL;
 	if (!value)
 		value = leaf_value(element, parent ? parent->name : NULL);
@@ -197,13 +183,6 @@ static void XMLCALL close_element(void *context, const XML_Char *name)
 		decoder->root = value;
 	element_free(element);
 	decoder->depth--;
-}
-
-static void XMLCALL refuse_doctype(void *context, const XML_Char *name, const XML_Char *system_id,
-	const XML_Char *public_id, int has_internal_subset)
-{
-	(void)name, (void)system_id, (void)public_id, (void)has_internal_subset;
-	stop(context, "it has a document type");
 }
 
 /* <OpResponse><OpResult>…</OpResult><ResponseMetadata/></OpResponse>: the content of OpResult. */
@@ -221,21 +200,14 @@ static struct json *result_of(const struct json *root)
 
 bool query_decode(struct str xml, struct json **out_value, struct error *err)
 {
-	scoped(decoder_free) struct decoder decoder = {.parser = XML_ParserCreate("UTF-8")};
+	static const struct xml_limits limits = {.depth = DEPTH_LIMIT};
+	static const struct xml_events events = {open_element, take_text, close_element};
+	scoped(decoder_free) struct decoder decoder = {0};
+	scoped(error_free) struct error wrong = {0};
 
-	if (!decoder.parser)
-		return error_raise(err, ERROR_SYSTEM, "no memory for an XML parser");
-	if (xml.size > 64 << 20)
-		return error_raise(err, ERROR_LIMIT, "the XML answer is larger than 64 MiB");
-	XML_SetUserData(decoder.parser, &decoder);
-	XML_SetElementHandler(decoder.parser, open_element, close_element);
-	XML_SetCharacterDataHandler(decoder.parser, take_text);
-	XML_SetStartDoctypeDeclHandler(decoder.parser, refuse_doctype);
-	if (XML_Parse(decoder.parser, xml.data ? xml.data : "", (int)xml.size, XML_TRUE) !=
-		XML_STATUS_OK)
-		return error_raise(err, ERROR_PROTOCOL, "the answer is no XML we accept: %s",
-			decoder.problem ? decoder.problem
-					: XML_ErrorString(XML_GetErrorCode(decoder.parser)));
+	if (!xml_read(xml, &limits, &events, &decoder, &wrong))
+		return error_raise(err, wrong.kind == ERROR_LIMIT ? ERROR_LIMIT : ERROR_PROTOCOL,
+			"the answer is no XML we accept: %s", wrong.message);
 	*out_value = result_of(decoder.root);
 	return true;
 }
