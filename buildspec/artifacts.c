@@ -34,11 +34,10 @@ static void printf_like(2, 3) say(const struct collecting *c, const char *format
 	c->say(c->self, line);
 }
 
-/* "/codebuild/src/dist/x" is "dist/x" when that is where the build ran. */
-static const char *make_relative(const struct collecting *c, const char *pattern)
+const char *artifact_relative_pattern(const struct artifact_place *place, const char *pattern)
 {
-	if (pattern[0] == '/' && path_is_below(pattern, c->place->inside)) {
-		pattern += strlen(c->place->inside);
+	if (pattern[0] == '/' && path_is_below(pattern, place->inside)) {
+		pattern += strlen(place->inside);
 		while (*pattern == '/')
 			pattern++;
 	}
@@ -48,8 +47,8 @@ static const char *make_relative(const struct collecting *c, const char *pattern
 static bool is_excluded(const struct collecting *c, const char *path)
 {
 	for (size_t i = 0; i < c->spec->exclude_paths.count; i++) {
-		scoped(text_free) char *pattern =
-			path_normalise(make_relative(c, c->spec->exclude_paths.items[i]));
+		scoped(text_free) char *pattern = path_normalise(
+			artifact_relative_pattern(c->place, c->spec->exclude_paths.items[i]));
 
 		if (pattern_matches(pattern, path))
 			return true;
@@ -79,7 +78,7 @@ static bool copy_matches(struct collecting *c, const char *base, const char *pat
 {
 	scoped(strings_free) struct strings paths = {0};
 
-	if (!pattern_find_files(base, make_relative(c, pattern), &paths, err))
+	if (!pattern_find_files(base, artifact_relative_pattern(c->place, pattern), &paths, err))
 		return false;
 	for (size_t i = 0; i < paths.count; i++) {
 		if (is_excluded(c, paths.items[i]))
@@ -110,15 +109,16 @@ static bool copy_all(struct collecting *c, const struct strings *bases, struct e
 	return true;
 }
 
-static bool find_bases(struct collecting *c, struct strings *out, struct error *err)
+bool artifact_find_bases(const struct artifact_place *place, const char *base_directory,
+	struct strings *out_bases, struct error *err)
 {
-	const char *base = c->spec->base_directory;
+	const char *base = base_directory;
 
 	if (base && base[0])
-		base = make_relative(c, base);
+		base = artifact_relative_pattern(place, base);
 	if (base && base[0])
-		return pattern_find_folders(c->place->source, base, out, err);
-	strings_add(out, ".");
+		return pattern_find_folders(place->source, base, out_bases, err);
+	strings_add(out_bases, ".");
 	return true;
 }
 
@@ -133,7 +133,7 @@ bool artifact_collect(const struct artifact_spec *spec, const struct artifact_pl
 	struct error ignored = {0};
 
 	*out_missing = NULL;
-	if (!find_bases(&c, &bases, err))
+	if (!artifact_find_bases(place, spec->base_directory, &bases, err))
 		return false;
 	if (!bases.count) {
 		*out_missing = memory_format("no matching base directory path found for %s",

@@ -34,4 +34,10 @@ bool artifact_collect(const struct artifact_spec *spec, const struct artifact_pl
 	void (*say)(void *self, const char *line), void *self, struct artifact *out,
 	char **out_missing, struct error *err) must_use;
 
+/* "dist/x" of "/codebuild/src/dist/x" when that is where the build ran; borrowed from pattern. */
+const char *artifact_relative_pattern(const struct artifact_place *place, const char *pattern);
+/* The folders that a base-directory (or NULL) means, relative to the source; "." is itself. */
+bool artifact_find_bases(const struct artifact_place *place, const char *base_directory,
+	struct strings *out_bases, struct error *err) must_use;
+
 #endif

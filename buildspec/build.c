@@ -228,7 +228,7 @@ static bool evaluate_name(struct build *build, const char *name, char **out_name
 	scoped(buf_free) struct buf value = {0};
 
 	if (!shell_ask(&build->shell, script, &value, err))
-		return error_while(err, "evaluating the artifact name %s", name);
+		return error_while(err, "evaluating the name %s", name);
 	*out_name = build_log_mask(&build->log, buf_text(&value));
 	return true;
 }
@@ -258,6 +258,34 @@ static bool collect_one(struct build *build, const struct artifact_spec *spec,
 	result->artifacts[result->artifact_count++] = artifact;
 	return !spec->name || evaluate_name(build, spec->name,
 				      &result->artifacts[result->artifact_count - 1].name, err);
+}
+
+static bool collect_report(struct build *build, struct reporting *reporting,
+	const struct report_spec *spec, bool reached_build, struct error *err)
+{
+	scoped(text_free) char *name = NULL;
+
+	if (strchr(spec->group, '$') && !evaluate_name(build, spec->group, &name, err))
+		return false;
+	return reports_collect(reporting, spec, name && *name ? name : spec->group, !reached_build,
+		err);
+}
+
+/* Also of a build that failed: its reports tell why. */
+static bool collect_reports(struct build *build, bool reached_build, struct error *err)
+{
+	const struct build_options *options = build->options;
+	const struct artifact_place place = {.source = options->source,
+		.inside = build->shell.source_inside,
+		.output = options->reports ? options->reports : options->output};
+	scoped(reporting_free) struct reporting reporting = {0};
+
+	reports_begin(&reporting, &place, &build->log.masker.secrets, say, &build->log,
+		&build->result->reports);
+	for (size_t i = 0; i < build->spec.report_count; i++)
+		if (!collect_report(build, &reporting, &build->spec.reports[i], reached_build, err))
+			return false;
+	return reports_end(&reporting, err);
 }
 
 static bool upload(struct build *build, struct error *err)
@@ -414,7 +442,8 @@ static bool run(struct build *build, struct error *err)
 
 	if (!download(build, err))
 		return false;
-	if (!build->failed && !run_phases(build, &reached_build, err))
+	if (!build->failed && (!run_phases(build, &reached_build, err) ||
+				      !collect_reports(build, reached_build, err)))
 		return false;
 	if (reached_build && (!upload(build, err) || !export_variables(build, err)))
 		return false;
@@ -449,6 +478,7 @@ void build_result_free(struct build_result *result)
 	for (size_t i = 0; i < result->artifact_count; i++)
 		artifact_free(&result->artifacts[i]);
 	free(result->artifacts);
+	reports_free(&result->reports);
 	strings_free(&result->exported);
 	free(result->problem.message);
 	free(result->problem.path);

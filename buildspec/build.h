@@ -13,11 +13,13 @@
 
 #include "base/json_writer.h"
 #include "buildspec/artifacts.h"
+#include "buildspec/reports.h"
 
 struct build_options {
 	const char *source;    /* private folder; commands start here */
 	const char *buildspec; /* file; relative to source unless absolute */
 	const char *output;    /* existing folder for artifacts */
+	const char *reports;   /* existing folder for reports (reports.h); NULL: output */
 	const char *work; /* private folder for what the run needs itself; NULL: a temporary one */
 	/* Folders below output: of the primary artifact, and of which the secondary ones are part. */
 	const char *primary_folder, *secondary_folder; /* "primary" and "." */
@@ -51,6 +53,7 @@ struct build_result {
 	size_t phase_count;
 	struct artifact *artifacts; /* owned */
 	size_t artifact_count;
+	struct reports reports;
 	struct strings exported; /* "NAME=value", masked */
 	/* Set when the buildspec itself is wrong; then nothing has run. */
 	struct {
@@ -72,7 +75,7 @@ bool build_run(const struct build_options *options, struct build_result *out_res
 	struct error *err) must_use;
 
 /* The result as one JSON object in the words of CodeBuild: status, phases, exported_variables,
- * artifacts, error. */
+ * artifacts, reports, error. */
 void build_result_write(const struct build_result *result, struct json_writer *w);
 /* "phases":[…] and "exported_variables":{…} as members of an open object. */
 void build_result_write_phases(const struct build_result *result, struct json_writer *w);

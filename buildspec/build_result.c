@@ -65,6 +65,7 @@ void build_result_write(const struct build_result *result, struct json_writer *w
 	for (size_t i = 0; i < result->artifact_count; i++)
 		write_artifact(&result->artifacts[i], w);
 	json_array_end(w);
+	reports_write(&result->reports, w);
 	if (result->problem.given) {
 		json_key(w, "error");
 		json_object_begin(w);

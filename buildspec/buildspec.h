@@ -124,6 +124,16 @@ struct batch_spec {
 	bool ignore_failure; /* fanout */
 };
 
+struct report_format;
+
+struct report_spec {
+	const char *group; /* a name or an ARN; for the shell to evaluate when it has a "$" */
+	struct texts files;
+	const struct report_format *format; /* report.h */
+	const char *base_directory;         /* NULL: the source directory */
+	bool discard_paths;
+};
+
 struct buildspec {
 	int minor;         /* 1: version 0.1, 2: version 0.2 */
 	const char *shell; /* "/bin/sh", "/bin/bash", or one of Windows */
@@ -133,6 +143,8 @@ struct buildspec {
 	struct phase_spec phases[PHASE_COUNT];
 	struct artifact_spec *artifacts; /* the primary one first, if its files are named */
 	size_t artifact_count;
+	struct report_spec *reports;
+	size_t report_count;
 	struct cache_spec cache;
 	bool proxy_artifacts, proxy_logs;
 	struct batch_spec batch;

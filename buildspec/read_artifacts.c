@@ -78,42 +78,6 @@ void read_artifacts(struct reader *r, const struct yaml *root)
 		read_secondary(r, &secondary->pairs[i], "artifacts.secondary-artifacts");
 }
 
-static void read_report(struct reader *r, const struct yaml_pair *pair)
-{
-	static const char *const keys[] = {"files", "file-format", "base-directory",
-		"discard-paths", NULL};
-	static const char *const formats[] = {"CUCUMBERJSON", "JUNITXML", "NUNITXML", "NUNIT3XML",
-		"TESTNGXML", "VISUALSTUDIOTRX", "CLOVERXML", "COBERTURAXML", "JACOCOXML",
-		"SIMPLECOV"};
-	const char *path = read_path(r, "reports", pair->key);
-	const struct yaml *node = pair->value->kind == YAML_MAPPING ? pair->value : NULL;
-
-	read_check_keys(r, node, path, keys);
-	if (!read_texts(r, node, "files", path).count)
-		read_error(r, place_of(pair), read_path(r, path, str_of("files")),
-			"The files of the report are missing");
-	read_text(r, node, "base-directory", path);
-	read_switch(r, node, "discard-paths", path);
-	const char *format = read_text(r, node, "file-format", path);
-
-	for (size_t i = 0; format && i < countof(formats); i++)
-		if (strcasecmp(format, formats[i]) == 0)
-			return;
-	if (format)
-		read_error(r, place_of(yaml_get(node, "file-format")),
-			read_path(r, path, str_of("file-format")),
-			"There is no report format \"%s\"%s", format,
-			read_advice(r, format, formats, countof(formats)));
-}
-
-void read_reports(struct reader *r, const struct yaml *root)
-{
-	struct yaml *reports = read_mapping(r, root, "reports", "");
-
-	for (size_t i = 0; reports && i < reports->count; i++)
-		read_report(r, &reports->pairs[i]);
-}
-
 void read_cache(struct reader *r, const struct yaml *root)
 {
 	static const char *const keys[] = {"paths", "key", "fallback-keys", "action", NULL};

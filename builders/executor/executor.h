@@ -5,6 +5,7 @@
  *
  *     output/artifacts/      the primary artifact's files
  *     output/secondary/ID/   those of secondary artifacts
+ *     output/reports/GROUP/  reports, masked, and output/reports.jsonl: what they say
  *     output/build.log       what was printed, masked
  *     output/result.json     executor_write_result()
  *

@@ -13,8 +13,8 @@ const struct executor *executor_find(const char *name)
 	return NULL;
 }
 
-const char *const executor_outputs[] = {"artifacts", "secondary", "reports", EXECUTOR_LOG,
-	EXECUTOR_RESULT};
+const char *const executor_outputs[] = {"artifacts", "secondary", REPORTS_FOLDER, REPORTS_LINES,
+	EXECUTOR_LOG, EXECUTOR_RESULT};
 const size_t executor_output_count = countof(executor_outputs);
 
 bool executor_clear(const char *output, struct error *err)

@@ -83,9 +83,7 @@ bool executor_write_result(const struct executor_request *request,
 	build_result_write_phases(result, &w);
 	if (!write_artifacts(request, result, &w, err))
 		return false;
-	json_key(&w, "reports");
-	json_array_begin(&w);
-	json_array_end(&w);
+	reports_write(&result->reports, &w);
 	build_result_write_exported(result, &w);
 	write_cause(result, &w);
 	json_object_end(&w);

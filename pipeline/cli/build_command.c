@@ -173,6 +173,11 @@ static bool report(struct command_context *context, const struct executor_reques
 	printf("%s %.12s %s in %lld ms, see %s\n", request->service, request->commit,
 		result->succeeded ? "passed" : "failed", (long long)result->duration_ms,
 		request->output);
+	for (size_t i = 0; i < result->reports.count; i++) {
+		scoped(text_free) char *summary = report_group_summary(&result->reports.groups[i]);
+
+		printf("  %s: %s\n", result->reports.groups[i].name, summary);
+	}
 	return true;
 }
 

@@ -9,14 +9,15 @@
 
 static struct build_flags flags;
 static struct {
-	const char *source, *file, *artifacts;
-} given = {".", "buildspec.yml", NULL};
+	const char *source, *file, *artifacts, *reports;
+} given = {".", "buildspec.yml", NULL, NULL};
 
 static const struct option_row run_rows[] = {
 	{"source", OPTION_TEXT, &given.source, "DIR", "what to build (default: here)", NULL},
 	{"buildspec", OPTION_TEXT, &given.file, "FILE",
 		"relative to the source (default: buildspec.yml)", NULL},
 	{"artifacts", OPTION_TEXT, &given.artifacts, "DIR", "where artifacts go", NULL},
+	{"reports", OPTION_TEXT, &given.reports, "DIR", "where test and coverage reports go", NULL},
 	BUILD_FLAG_ROWS(flags),
 };
 
@@ -36,9 +37,12 @@ static bool run_in(const char *work, const struct build_input *input, struct bui
 	scoped(text_free) char *source = path_join(work, "src");
 	scoped(text_free) char *output =
 		given.artifacts ? memory_copy_text(given.artifacts) : path_join(work, "artifacts");
+	scoped(text_free) char *reports =
+		given.reports ? memory_copy_text(given.reports) : path_join(work, "reports");
 	struct build_options options = {.source = source,
 		.buildspec = given.file,
 		.output = output,
+		.reports = reports,
 		.work = work,
 		.primary_folder = "primary",
 		.secondary_folder = ".",
@@ -50,7 +54,8 @@ static bool run_in(const char *work, const struct build_input *input, struct bui
 		.log = build_input_show_log};
 
 	return folder_copy(given.source, source, err) && folder_make(output, 0755, err) &&
-	       cancel_watch(&options.cancel_fd, err) && build_run(&options, result, err);
+	       folder_make(reports, 0755, err) && cancel_watch(&options.cancel_fd, err) &&
+	       build_run(&options, result, err);
 }
 
 static void report(struct command_context *context, const struct build_result *result)
@@ -66,6 +71,12 @@ static void report(struct command_context *context, const struct build_result *r
 	}
 	printf("%s in %lld ms\n", result->succeeded ? "succeeded" : "failed",
 		(long long)result->duration_ms);
+	for (size_t i = 0; i < result->reports.count; i++) {
+		const struct report_group *group = &result->reports.groups[i];
+		scoped(text_free) char *summary = report_group_summary(group);
+
+		printf("%s: %s\n", group->name, summary);
+	}
 	for (size_t i = 0; given.artifacts && i < result->artifact_count; i++)
 		printf("%zu artifacts in %s/%s\n", result->artifacts[i].files.count,
 			given.artifacts, result->artifacts[i].folder);

@@ -10,6 +10,7 @@ these words are replaced in it, once per case:
   {out}      an empty directory for the artifacts
   {env}      a file of VAR=VAL lines (empty unless the case sets some)
   {secrets}  a JSON file with the case's parameters and secrets
+  {reports}  an empty directory for the reports
 
 Example:
   run-buildspec-cases.py 'dogshore buildspec run --json --source {src}
@@ -73,7 +74,9 @@ def prepare(case_dir, case, tmp):
     secrets = os.path.join(tmp, 'secrets.json')
     with open(secrets, 'w', encoding='utf-8') as f:
         json.dump(case.get('secrets', {}), f)
-    return {'src': src, 'out': out, 'env': env_file, 'secrets': secrets}, home
+    reports = os.path.join(tmp, 'reports')
+    os.makedirs(reports)
+    return {'src': src, 'out': out, 'env': env_file, 'secrets': secrets, 'reports': reports}, home
 
 
 def run_tool(argv, cwd, home, timeout):
@@ -169,6 +172,29 @@ def check_artifacts(expect, result, out):
                       'artifact %s: sha256 of %s differs' % (ident, name))
 
 
+def covers(got, want):
+    """Is all of want in got? Objects by the members given, lists as long as each other."""
+    if isinstance(want, dict):
+        return isinstance(got, dict) and all(k in got and covers(got[k], v) for k, v in want.items())
+    if isinstance(want, list):
+        return isinstance(got, list) and len(got) == len(want) and all(map(covers, got, want))
+    return got == want
+
+
+def check_reports(expect, result, top):
+    if 'reports' in expect:
+        check(covers(result.get('reports'), expect['reports']), 'reports are %s, expected %s'
+              % (short(result.get('reports'), 2000), short(expect['reports'], 2000)))
+    where = os.path.join(top, 'reports')
+    if 'report_files' in expect:
+        check(list_files(where) == sorted(expect['report_files']),
+              'report files are %s, expected %s' % (list_files(where), expect['report_files']))
+    for bad in expect.get('absent_report_text', []):
+        for name in list_files(top):
+            with open(os.path.join(top, name), 'rb') as f:
+                check(bad.encode() not in f.read(), '%s contains %r' % (name, bad))
+
+
 def check_error(expect, result):
     want = expect['error']
     got = result.get('error')
@@ -199,6 +225,8 @@ def run_case(name, case_dir, template, timeout, keep):
         expect = case['expect']
         if case.get('env_lines'):
             check('{env}' in template, 'the command template has no {env}')
+        if expect.get('report_files'):
+            check('{reports}' in template, 'the command template has no {reports}')
         if case.get('secrets'):
             check('{secrets}' in template, 'the command template has no {secrets}')
         values, home = prepare(case_dir, case, tmp)
@@ -244,6 +272,7 @@ def run_case(name, case_dir, template, timeout, keep):
                   % (short(result.get('exported_variables')), short(expect['exported_variables'])))
         if 'artifacts' in expect:
             check_artifacts(expect, result, values['out'])
+        check_reports(expect, result, values['reports'])
         return name, None, log
     except Mismatch as e:
         return name, str(e), log + ('\n[stdout] ' + out_text if out_text else '')
