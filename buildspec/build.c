@@ -458,12 +458,18 @@ bool build_run(const struct build_options *options, struct build_result *out_res
 	scoped(build_result_free) struct build_result result = {
 		.started_at = clock_now(&system_clock)};
 	scoped(build_free) struct build build = {.options = options,
-		.log = {.take = options->log, .self = options->log_self},
+		.log = {.take = options->log,
+			.self = options->log_self,
+			.limit_bytes = options->log_limit_bytes ? options->log_limit_bytes
+								: BUILD_LOG_LIMIT},
 		.result = &result,
 		.succeeding = true};
 	int64_t start = clock_elapsed(&system_clock);
 
-	if (!run(&build, err))
+	bool done = run(&build, err);
+
+	build_log_end(&build.log);
+	if (!done)
 		return false;
 	result.duration_ms = clock_elapsed(&system_clock) - start;
 	*out_result = result;

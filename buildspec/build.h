@@ -15,6 +15,8 @@
 #include "buildspec/artifacts.h"
 #include "buildspec/reports.h"
 
+#define BUILD_LOG_LIMIT ((int64_t)1024 * 1024 * 1024)
+
 struct build_options {
 	const char *source;    /* private folder; commands start here */
 	const char *buildspec; /* file; relative to source unless absolute */
@@ -29,8 +31,9 @@ struct build_options {
 	const struct strings *env;  /* "NAME=value", wins over all; or NULL */
 	const struct json *secrets; /* secrets.h; NULL: AWS is asked, if something is wanted */
 	bool sandbox, network;
-	int64_t timeout_ms; /* 0: none */
-	int cancel_fd;      /* readable: stop; 0: none */
+	int64_t timeout_ms;      /* 0: none */
+	int cancel_fd;           /* readable: stop; 0: none */
+	int64_t log_limit_bytes; /* of what commands print; 0: BUILD_LOG_LIMIT */
 	/* Gets the log, masked, as it is written. */
 	void (*log)(void *self, struct str piece);
 	void *log_self;

@@ -2,14 +2,41 @@
 
 #include "base/memory.h"
 
-void build_log_output(void *self, struct str piece)
+static void pass(struct build_log *log, struct str piece)
 {
-	struct build_log *log = self;
-
 	if (!piece.size)
 		return;
 	log->inside_line = piece.data[piece.size - 1] != '\n';
 	log->take(log->self, piece);
+}
+
+void build_log_output(void *self, struct str piece)
+{
+	struct build_log *log = self;
+	int64_t room = log->limit_bytes - log->taken_bytes;
+	bool full = log->limit_bytes && (int64_t)piece.size > room;
+
+	log->taken_bytes += (int64_t)piece.size;
+	if (!full) {
+		pass(log, piece);
+	} else if (room >= 0) {
+		pass(log, (struct str){piece.data, (size_t)room});
+		build_log_line(log,
+			"the log has reached its limit of %lld bytes: what commands print from "
+			"here on is "
+			"dropped",
+			(long long)log->limit_bytes);
+	}
+}
+
+void build_log_end(struct build_log *log)
+{
+	int64_t dropped = log->limit_bytes ? log->taken_bytes - log->limit_bytes : 0;
+
+	if (dropped > 0)
+		build_log_line(log,
+			"%lld bytes of output were dropped: the log's limit is %lld bytes",
+			(long long)dropped, (long long)log->limit_bytes);
 }
 
 char *build_log_mask(struct build_log *log, const char *text)
@@ -35,7 +62,7 @@ void build_log_line(struct build_log *log, const char *format, ...)
 
 		buf_printf(&line, "[build] %s%.*s\n", indent, str_args(row));
 	}
-	build_log_output(log, buf_str(&line));
+	pass(log, buf_str(&line));
 }
 
 void build_log_free(struct build_log *log)

@@ -1,6 +1,7 @@
 /*
  * build_log.h - the log of a build: what its commands print, and between it the runner's own lines,
- *               each on a line of its own and masked like everything else.
+ *               each on a line of its own and masked like everything else. A command that never stops
+ *               printing fills no disk: only so much of the output is kept.
  */
 #ifndef BUILDSPEC_BUILD_LOG_H
 #define BUILDSPEC_BUILD_LOG_H
@@ -11,13 +12,18 @@ struct build_log {
 	void (*take)(void *self, struct str piece);
 	void *self;
 	struct masker masker; /* owned; the commands' output goes through it, too */
+	int64_t limit_bytes;  /* what commands print beyond is counted and dropped; 0: no limit */
+	int64_t taken_bytes;  /* what they printed so far, dropped or not */
 	bool inside_line;     /* the last piece did not end a line */
 };
 
-/* Passes on a piece that is masked already. For shell_options.take. */
+/* Passes on a piece of what commands print, masked already, and says where the limit is reached. For
+ * shell_options.take. */
 void build_log_output(void *log, struct str piece);
 /* One line "[build] …"; further lines of the text are indented under it. */
 void build_log_line(struct build_log *log, const char *format, ...) printf_like(2, 3);
+/* The last line, when output was dropped: how much. */
+void build_log_end(struct build_log *log);
 /* text without secrets; owned */
 char *build_log_mask(struct build_log *log, const char *text) must_use;
 void build_log_free(struct build_log *log);

@@ -206,6 +206,8 @@ static bool start(struct shell *shell, struct error *err)
 	close(ends[0]);
 	shell->input_fd = ends[1];
 	buf_clear(&shell->answer);
+	if (started)
+		shell_turn_widen(shell);
 	if (started && await_hello(shell, err)) {
 		buf_clear(&shell->answer);
 		return true;

@@ -4,16 +4,25 @@
 #include "base/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
 enum {
 	READ_PIECE = 64 * 1024,
+	PIPE_SIZE = 1024 * 1024, /* what any user may ask for: /proc/sys/fs/pipe-max-size */
 	ANSWER_LIMIT = 1024 * 1024,
 	OUTPUT_LIMIT = 64 * 1024,
 	STOP_GRACE_MS = 2000,
 };
+
+/* A command that prints much is woken for a megabyte, not for each 64 KiB; without the right to so
+ * large a pipe it only takes longer. */
+void shell_turn_widen(struct shell *shell)
+{
+	fcntl(shell->process.stderr_fd, F_SETPIPE_SZ, PIPE_SIZE);
+}
 
 /* Ends the driver and all that it started. */
 void shell_turn_end(struct shell *shell, struct process_exit *out_exit)
@@ -46,13 +55,16 @@ void shell_turn_show(struct shell *shell, struct str piece, struct buf *copy)
 static void take_output(struct shell *shell, struct buf *copy)
 {
 	char piece[READ_PIECE];
+	size_t taken = 0;
 	ssize_t size;
 
 	do {
 		size = read(shell->process.stderr_fd, piece, sizeof(piece));
-		if (size > 0)
-			shell_turn_show(shell, (struct str){piece, (size_t)size}, copy);
-	} while ((size < 0 && errno == EINTR) || (size > 0 && size < READ_PIECE));
+		if (size <= 0)
+			continue;
+		shell_turn_show(shell, (struct str){piece, (size_t)size}, copy);
+		taken += (size_t)size;
+	} while ((size < 0 && errno == EINTR) || (size > 0 && taken < PIPE_SIZE));
 }
 
 static bool take_answer(struct shell *shell, struct error *err)

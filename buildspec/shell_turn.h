@@ -25,6 +25,9 @@ enum turn {
 enum turn shell_turn_follow(struct shell *shell, struct buf *copy, int64_t deadline_ms,
 	int cancel_fd, size_t *out_payload, int *out_status, struct error *err);
 
+/* Makes the pipe that commands print to larger than it comes. */
+void shell_turn_widen(struct shell *shell);
+
 /* Masks and passes on a piece of output; an empty one (data NULL) flushes what is held back. */
 void shell_turn_show(struct shell *shell, struct str piece, struct buf *copy);
 
