@@ -2,34 +2,29 @@
 """No byte of an image is hashed twice: counted below the program, by an auditor of the dynamic linker."""
 import json
 import os
-import shutil
-import struct
 import subprocess
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import tap  # noqa: E402
+from byte_counter import counted, missing, ready  # noqa: E402
 from layouts import MIB, Layout  # noqa: E402
 from registry import ScriptedRegistry  # noqa: E402
 from tap import check  # noqa: E402
 
 PROGRAM = os.environ["DOGSHORE"]
 WORK = Path(os.environ["TMPDIR"])
-COUNTER = WORK / "hash_counter.so"
 SMALL = 64 * 1024  # manifests, configurations, keys of caches
 os.environ.update(DOGSHORE_STATE=str(WORK / "state"), DOCKER_CONFIG=str(WORK / "docker"), HOME=str(WORK), XDG_RUNTIME_DIR=str(WORK))
 
 
 def hashed(*words):
     """How many bytes the command hashed, and its document."""
-    count = WORK / "count"
-    count.unlink(missing_ok=True)
-    done = subprocess.run([PROGRAM, "image", *map(str, words), "--json"], capture_output=True, text=True, check=False,
-                          env=os.environ | {"LD_AUDIT": str(COUNTER), "HASH_COUNT": str(count)})
+    done, got, _ = counted(PROGRAM, "image", *words, "--json")
     if done.returncode != 0:
         tap.note(done.stdout + done.stderr)
-    return struct.unpack("Q", count.read_bytes())[0], json.loads(done.stdout)
+    return got, json.loads(done.stdout)
 
 
 def once(what, got, size):
@@ -39,9 +34,7 @@ def once(what, got, size):
 
 def the_counter_counts():
     (WORK / "million").write_bytes(os.urandom(1_000_000))
-    subprocess.run(["openssl", "dgst", "-sha256", WORK / "million"], check=True, capture_output=True,
-                   env=os.environ | {"LD_AUDIT": str(COUNTER), "HASH_COUNT": str(WORK / "count")})
-    check("openssl dgst of a million bytes", struct.unpack("Q", (WORK / "count").read_bytes())[0], 1_000_000)
+    check("openssl dgst of a million bytes", counted("openssl", "dgst", "-sha256", WORK / "million")[1:], (1_000_000, 0))
 
 
 def a_build_hashes_what_goes_into_the_compressor_and_what_comes_out():
@@ -76,13 +69,6 @@ def carrying_an_image_hashes_it_once_where_it_is_received():
     target.stop()
 
 
-def ready():
-    helper = Path(__file__).resolve().parent.parent / "helpers/hash_counter.c"
-    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", COUNTER, helper], check=True)
-
-
-if not shutil.which("cc"):
-    tap.skip_all("there is no C compiler")
-if os.uname().machine != "x86_64" or Path(os.environ["DOGSHORE_BUILD"]).name in ("asan", "tsan"):
-    tap.skip_all("the sanitizers have a linker's auditor of their own")
+if missing():
+    tap.skip_all(missing())
 tap.run_tests(the_counter_counts, a_build_hashes_what_goes_into_the_compressor_and_what_comes_out, carrying_an_image_hashes_it_once_where_it_is_received, ready=ready)
