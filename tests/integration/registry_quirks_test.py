@@ -2,7 +2,8 @@
 """What registries do differently, each as a server that answers like it: the image arrives whole or the error says why.
 
 A test is named after the corner case of the protocol, or the vendor, that it is about; of the ten findings
-2, 7 and 9 stand here, the others in findings_test.py."""
+2, 7 and 9 stand here, the others in findings_test.py. Harbor's GOAWAY and Quay's slow HTTP/2 need TLS: registry_tls_test.py. How
+a list of referrers is kept, races included: image_referrers_test.py. ECR's missing repositories: image_push_test.py."""
 import base64
 import json
 import os
@@ -209,6 +210,33 @@ def location_without_a_query_gets_one():
     check("Location without a query: the push is done", push(Layout(100), registry).status, 0)
     check("Location without a query: the digest is one", all(r.query.startswith("digest=sha256") for r in registry.seen("PUT", "upload")))
     registry.stop()
+
+
+def location_keeps_the_port_that_it_names():
+    """oras-go#177: 80 or 443 said or left out is the same server, which gets credentials, and is asked as it says."""
+    for said, location in (("registry.example.com:80", "http://registry.example.com/up?n="), ("registry.example.com", "http://registry.example.com:80/up?n="),
+                           ("registry.example.com", "http://registry.example.com:443/up?n=")):
+        def script(request, times):
+            if request.method == "POST":
+                return 202, {"Location": f"{location}{times}"}, b""
+            if request.path == "/up":
+                proxy.blobs[digest_of(request.body)] = request.body
+                return 201, {}, b""
+            return None
+
+        fresh()
+        proxy = ScriptedRegistry(script)
+        (WORK / "docker").mkdir(exist_ok=True)
+        (WORK / "docker/config.json").write_text(json.dumps({"auths": {said: {"auth": base64.b64encode(f"ann:{SECRET}".encode()).decode()}}}))
+        result = push(Layout(100), proxy, "a/b", "1", "--plain-http", target=said, http_proxy=f"http://{proxy.host}")
+        sent = [r for r in proxy.requests if r.path == "/up"]
+        same = ":443" not in location
+        check(f"Location {location} of {said}: the blobs go there", (result.status, len(sent)), (0, 2)) or tap.note(result.said)
+        check(f"Location {location} of {said}: {'with' if same else 'without'} credentials", ["Authorization" in r.headers for r in sent], [same] * 2)
+        if not same:
+            check(f"Location {location} of {said}: the port stays", {r.headers["Host"] for r in sent}, {"registry.example.com:443"})
+        log_out()
+        proxy.stop()
 
 
 def location_of_every_answer_replaces_the_one_before():
@@ -902,10 +930,54 @@ def docker_hub_gets_bodies_in_one_piece():
     check("Docker Hub: one PUT with a length, nothing that dribbles", [len(r.body) for r in registry.seen("PUT", "upload") if len(r.body) > MIB], [20 * MIB])
 
 
-def gitlab_gets_the_image_before_what_refers_to_it():
+def with_a_referrer():
+    """An image with a bill of materials, and the bill's digest."""
     layout = Layout(100)
-    registry, _ = arrives("GitLab order", layout)
-    check("GitLab order: the image's own manifest comes first", registry.seen("PUT", "manifest")[0].path.rpartition("/")[2], "1")
+    image = layout.tags["1"]
+    layout.add("bill", [b"bill of materials"], artifactType="application/x.bill", subject=image)
+    index = json.loads((layout.path / "index.json").read_text())
+    for entry in index["manifests"]:
+        if entry["digest"] == layout.digest("bill"):
+            del entry["annotations"]
+    (layout.path / "index.json").write_text(json.dumps(index))
+    return layout, layout.digest("bill")
+
+
+def gitlab_gets_the_image_before_what_refers_to_it():
+    """It refuses a manifest whose subject is not there."""
+    def script(request, _):
+        subject = json.loads(request.body).get("subject") if request.kind == "manifest" and request.method == "PUT" else None
+        return refuse(404, "MANIFEST_UNKNOWN", "subject unknown") if subject and subject["digest"] not in registry_of[0].manifests else None
+
+    layout, bill = with_a_referrer()
+    registry_of = []
+    registry, result = arrives("GitLab order", layout, script, prepare=registry_of.append)
+    order = [r.path.rpartition("/")[2] for r in registry.seen("PUT", "manifest")]
+    check("GitLab order: the image, the bill, the list", order, ["1", bill, layout.digest().replace(":", "-")])
+
+
+def referrers_are_listed_under_a_tag_where_there_is_no_api():
+    """GHCR and Docker Hub have none and answer 404, some servers 400; cosign looks under the same tag."""
+    for who, answer in (("GHCR", (404, {"Content-Type": "text/plain"}, b"404 page not found\n")), ("Docker Hub", (404, {"Content-Type": "text/html"}, b"<html>not found</html>")),
+                        ("a server", refuse(400, "UNSUPPORTED", "bad request")), ("another", (405, {}, b""))):
+        layout, bill = with_a_referrer()
+        registry, _ = arrives(f"no referrers API, {who}", layout, lambda r, _, a=answer: a if "/referrers/" in r.path else None)
+        kind, body = registry.manifests.get(layout.digest().replace(":", "-"), (None, b'{"manifests": []}'))
+        check(f"no referrers API, {who}: the bill is listed, with its type", (kind, [(m["digest"], m["artifactType"]) for m in json.loads(body)["manifests"]]),
+              (INDEX, [(bill, "application/x.bill")]))
+
+
+def ecr_refuses_some_artifacts():
+    """405 "Invalid JSON syntax" to a manifest that is no plain image: the image is there by then, and the error names what is not."""
+    layout, bill = with_a_referrer()
+    fresh()
+    registry = ScriptedRegistry(lambda r, _: refuse(405, "UNSUPPORTED", "Invalid JSON syntax") if r.kind == "manifest" and r.method == "PUT" and b"artifactType" in r.body else None)
+    result = push(layout, registry)
+    registry.stop()
+    check("ECR, artifacts: an error", (result.status != 0, result.document["status"]), (True, "failed"))
+    check_contains("ECR, artifacts: in the registry's words", result.error["message"], "Invalid JSON syntax")
+    check_contains("ECR, artifacts: it names the one that was refused", json.dumps(result.error), bill[7:19])
+    check("ECR, artifacts: the image is there, and whole", "1" in registry.manifests)
 
 
 def acr_does_not_resume():
@@ -1015,6 +1087,6 @@ if __name__ == "__main__":
     names = sys.argv[1:]
     tests = [value for name, value in list(globals().items()) if callable(value) and getattr(value, "__module__", "") == "__main__"
              and name.split("_")[0] in ("finding", "location", "status", "range", "out", "chunk", "cancel", "unauthorized", "scopes", "mounts", "redirects",
-                                        "digests", "retry", "manifests", "subject", "tags", "warnings", "ecr", "ghcr", "docker", "gitlab", "harbor",
+                                        "digests", "retry", "manifests", "referrers", "subject", "tags", "warnings", "ecr", "ghcr", "docker", "gitlab", "harbor",
                                         "acr", "artifactory", "quay", "resumed") and (not names or name in names)]
     tap.run_tests(*tests, tidy=log_out)

@@ -101,7 +101,8 @@ backend b
         self.process.wait()
 
 
-def small_requests_share_a_connection_and_bodies_do_not():
+def quay_and_others_get_bodies_over_http_1_beside_small_requests_that_share_a_connection():
+    """Uploads over HTTP/2 crawl at Quay."""
     registry = ScriptedRegistry()
     front = Front(registry)
     layout = Layout(3 * MIB, 2 * MIB, 2 * MIB + 1)
@@ -201,5 +202,5 @@ try:
     NAME = next(n for n in (socket.gethostname(), socket.getfqdn()) if n.partition(".")[0] != "localhost" and socket.gethostbyname(n))
 except (StopIteration, OSError):
     tap.skip_all("this machine's name leads nowhere")
-tap.run_tests(small_requests_share_a_connection_and_bodies_do_not, the_next_run_resumes_the_session,
+tap.run_tests(quay_and_others_get_bodies_over_http_1_beside_small_requests_that_share_a_connection, the_next_run_resumes_the_session,
               a_certificate_that_nobody_vouches_for_is_refused, harbor_asks_to_be_left_alone_for_a_while, ready=certificates)
