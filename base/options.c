@@ -1,6 +1,7 @@
 #include "base/options.h"
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
@@ -59,6 +60,11 @@ static bool set_value(const struct option_row *row, const char *value, struct er
 			return true;
 		error_raise(err, ERROR_USAGE, "--%s \"%s\" is not a duration", row->name, value);
 		return error_next(err, "write a number and its unit: 500ms, 30s, 10m, 2h or 7d");
+	case OPTION_SIZE:
+		if (size_parse(str_of(value), row->target))
+			return true;
+		error_raise(err, ERROR_USAGE, "--%s \"%s\" is not a size", row->name, value);
+		return error_next(err, "write a number and its unit: 512MiB, 4GiB or 1TiB");
 	case OPTION_CHOICE:
 		if (!is_choice(row->choices, value))
 			return error_raise(err, ERROR_USAGE, "--%s \"%s\" is not one of %s",

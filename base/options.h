@@ -15,6 +15,7 @@ enum option_kind {
 	OPTION_TEXT,     /* const char **; borrowed from argv */
 	OPTION_INT,      /* int64_t * */
 	OPTION_DURATION, /* int64_t *, milliseconds; "30s" */
+	OPTION_SIZE,     /* int64_t *, bytes; "4GiB" */
 	OPTION_LIST,     /* struct strings *; may be given again */
 	OPTION_CHOICE,   /* const char **; one of choices, "a|b|c" */
 };

@@ -97,7 +97,8 @@ static _Noreturn void become_child(struct start *start)
 		if (start->from[i] == i)
 			fcntl(i, F_SETFD, 0);
 	if (place_descriptors(start->from, options->keep_fds, options->keep_fd_count) &&
-		(!options->folder || chdir(options->folder) == 0))
+		(!options->folder || chdir(options->folder) == 0) &&
+		(!options->before_exec || options->before_exec(options->before_exec_self)))
 		execve(start->program, start->argv, start->env);
 	int number = errno;
 	ssize_t ignored = write(start->report_fd, &number, sizeof(number));

@@ -28,6 +28,10 @@ struct process_options {
 	size_t keep_fd_count;
 	bool die_with_parent; /* PR_SET_PDEATHSIG SIGKILL */
 	bool same_group;      /* stay in our process group (default: a group of its own) */
+	/* Called in the child right before exec: system calls only, as it shares our memory. false: errno
+	 * says why it cannot start. */
+	bool (*before_exec)(void *self);
+	void *before_exec_self;
 };
 
 struct process {

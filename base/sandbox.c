@@ -78,7 +78,19 @@ static void add_etc(struct strings *argv, const char *etc)
 	}
 }
 
-static void add_system(struct strings *argv)
+/* A folder in memory that only this sandbox has. */
+static void add_scratch(struct strings *argv, const char *path, const char *mode,
+	int64_t size_bytes)
+{
+	add(argv, "--perms", mode, NULL);
+	if (size_bytes) {
+		strings_add(argv, "--size");
+		strings_printf(argv, "%lld", (long long)size_bytes);
+	}
+	add(argv, "--tmpfs", path, NULL);
+}
+
+static void add_system(struct strings *argv, int64_t scratch_bytes)
 {
 	static const char *const roots[] = {"/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin"};
 
@@ -88,14 +100,15 @@ static void add_system(struct strings *argv)
 	if (access("/opt", F_OK) == 0)
 		add(argv, "--ro-bind", "/opt", "/opt");
 	add(argv, "--proc", "/proc", NULL);
+	if (access("/proc/keys", F_OK) == 0)
+		add(argv, "--ro-bind", "/dev/null", "/proc/keys"); /* the user's keyrings */
 	add(argv, "--dev", "/dev", NULL);
-	/* The root is a file system in memory of this sandbox alone; so these need none of their own. */
-	add(argv, "--perms", "1777", NULL);
-	add(argv, "--dir", "/tmp", NULL);
-	add(argv, "--perms", "1777", NULL);
-	add(argv, "--dir", "/var/tmp", NULL);
+	add_scratch(argv, "/dev/shm", "1777", scratch_bytes);
+	add_scratch(argv, "/tmp", "1777", scratch_bytes);
+	add_scratch(argv, "/root", "0700", scratch_bytes);
+	add(argv, "--symlink", "../tmp", "/var/tmp");
+	/* The root is a file system in memory of this sandbox alone; so this needs none of its own. */
 	add(argv, "--dir", "/run", NULL);
-	add(argv, "--dir", "/root", NULL);
 }
 
 static void add_environment(struct strings *argv, const char *const *env)
@@ -140,7 +153,7 @@ void sandbox_command(const struct sandbox_options *options, const char *const *a
 		strings_add(out_argv, "--share-net");
 	add(out_argv, "--cap-drop", "ALL", NULL);
 	add_environment(out_argv, options->env);
-	add_system(out_argv);
+	add_system(out_argv, options->scratch_bytes);
 	if (options->etc)
 		add_etc(out_argv, options->etc);
 	for (size_t i = 0; i < options->bind_count; i++) {
@@ -150,49 +163,11 @@ void sandbox_command(const struct sandbox_options *options, const char *const *a
 	}
 	if (options->folder)
 		add(out_argv, "--chdir", options->folder, NULL);
-	/* bwrap passes on every descriptor that it inherits, so keep_fds is the starter's business:
-	 * process_options.keep_fds. */
+	if (options->filter_fd) {
+		strings_add(out_argv, "--seccomp");
+		strings_printf(out_argv, "%d", options->filter_fd);
+	}
 	strings_add(out_argv, "--");
 	for (size_t i = 0; argv[i]; i++)
 		strings_add(out_argv, argv[i]);
-}
-
-enum { TRY_TIMEOUT_MS = 10000 };
-
-static bool try_sandbox(struct error *err)
-{
-	scoped(process_result_free) struct process_result result = {0};
-	scoped(strings_free) struct strings argv = {0};
-	const struct sandbox_options options = {0};
-
-	sandbox_command(&options, (const char *const[]){"/bin/true", NULL}, &argv);
-	const struct process_options start = {.argv = (const char *const *)argv.items,
-		.merge_output = true};
-
-	if (!process_run(&start, (struct str){0}, TRY_TIMEOUT_MS, 0, &result, err)) {
-		if (err && err->kind == ERROR_NOT_FOUND)
-			error_next(err, "install it: apt-get install bubblewrap");
-		return error_while(err, "trying the sandbox");
-	}
-	if (result.timed_out) {
-		error_raise(err, ERROR_TIMED_OUT, "the sandbox did not start in %d s",
-			TRY_TIMEOUT_MS / 1000);
-		return error_next(err, "when the machine is busy, try again; else see: bwrap "
-				       "--unshare-all --ro-bind / / true");
-	}
-	if (result.exit.exited && result.exit.status == 0)
-		return true;
-	error_raise(err, ERROR_UNAVAILABLE, "the sandbox does not work here: %.*s",
-		str_args(str_trim(buf_str(&result.output))));
-	return error_next(err,
-		"allow user namespaces (sysctl kernel.unprivileged_userns_clone=1) or run as root");
-}
-
-bool sandbox_check(struct error *err)
-{
-	static bool works; /* only success is remembered: what is missing may be installed */
-
-	if (!works)
-		works = try_sandbox(err);
-	return works;
 }

@@ -3,8 +3,9 @@
  *             /tmp, own pid, ipc, uts (and, unless allowed, network) namespaces, an environment
  *             that holds only what is given.
  *
- * Source  bwrap(1). Traps: bwrap sets no cgroup limits; some /etc files must be bound for compilers
- *         (alternatives, ld.so.cache) and for name lookups (hosts, resolv.conf, ssl, passwd).
+ * Source  bwrap(1). Traps: bwrap sets no cgroup limits (control_group.h, keeper.h); some /etc files
+ *         must be bound for compilers (alternatives, ld.so.cache) and for name lookups (hosts,
+ *         resolv.conf, ssl, passwd).
  */
 #ifndef BASE_SANDBOX_H
 #define BASE_SANDBOX_H
@@ -24,8 +25,8 @@ struct sandbox_options {
 	const char *folder;     /* where the command starts, inside */
 	const char *const *env; /* "NAME=value", NULL-terminated; everything else is cleared */
 	bool network;           /* share the host's network */
-	const int *keep_fds;    /* descriptors the command inherits */
-	size_t keep_fd_count;
+	int64_t scratch_bytes; /* what /tmp, /root and /dev/shm hold each, in memory; 0: half of it */
+	int filter_fd;         /* of syscall_filter_open(); bwrap must inherit it. 0: none */
 };
 
 /* Fills folder (made when missing) with the part of /etc that a sandbox shows: what compilers, name
@@ -51,5 +52,22 @@ void sandbox_bare_command(const struct sandbox_bind *binds, size_t bind_count,
 /* Can this machine run it? On failure says which program or kernel setting is missing and how to
  * get it. Cheap: runs `bwrap … true` once and remembers the answer in this process. */
 bool sandbox_check(struct error *err) must_use;
+
+/* The error for a sandbox that did not start, from what bwrap said. Always false. */
+bool sandbox_explain(struct str said, struct error *err);
+
+/* What decides whether a process may have namespaces. -1: this kernel has no such setting. */
+struct sandbox_facts {
+	int64_t userns_clone;    /* kernel.unprivileged_userns_clone (Debian) */
+	int64_t userns_max;      /* user.max_user_namespaces */
+	int64_t userns_apparmor; /* kernel.apparmor_restrict_unprivileged_userns (Ubuntu) */
+	bool administrator;      /* CAP_SYS_ADMIN */
+	bool filtered;           /* under seccomp, as containers are */
+	bool container;
+	bool setuid; /* bwrap is installed so */
+};
+void sandbox_find_facts(struct sandbox_facts *out);
+/* What to change so that bwrap, which said `said`, works. A pure function. */
+const char *sandbox_advice(const struct sandbox_facts *facts, struct str said);
 
 #endif

@@ -92,6 +92,16 @@ static void forgive(struct build_phase *phase)
 	phase->context_code = NULL;
 }
 
+/* Why a command that failed may have: a limit that was hit. */
+static void say_hits(struct build *build)
+{
+	scoped(buf_free) struct buf hits = {0};
+
+	shell_tell_hits(&build->shell, &hits);
+	if (hits.size)
+		build_log_line(&build->log, "%s", buf_text(&hits));
+}
+
 /* Until the first that fails. */
 static bool run_commands(struct build *build, struct build_phase *phase, const struct texts *list,
 	struct buf *output, struct error *err)
@@ -113,6 +123,7 @@ static bool run_commands(struct build *build, struct build_phase *phase, const s
 			continue;
 		build_log_line(&build->log, "Command did not exit successfully %s exit status %d",
 			text, status);
+		say_hits(build);
 		fail(build, phase, "COMMAND_EXECUTION_ERROR", status,
 			"Error while executing command: %s. Reason: exit status %d", text, status);
 		break;
@@ -398,6 +409,16 @@ static bool set_variables(struct build *build, struct build_phase *phase, struct
 	return shell_set_variables(&build->shell, &environment.variables, err);
 }
 
+static void say_missing_limits(struct build *build)
+{
+	scoped(buf_free) struct buf missing = {0};
+
+	shell_tell_missing_limits(&build->shell, &missing);
+	if (missing.size)
+		build_log_line(&build->log, "warning: this machine does not limit %s",
+			buf_text(&missing));
+}
+
 static bool open_shell(struct build *build, struct build_phase *phase, struct error *err)
 {
 	const struct build_options *options = build->options;
@@ -413,13 +434,18 @@ static bool open_shell(struct build *build, struct build_phase *phase, struct er
 		.bind_count = build->cache.count,
 		.sandbox = options->sandbox,
 		.network = options->network,
+		.limits = options->limits,
+		.cache = options->cache,
 		.deadline_ms = options->timeout_ms ? build->phase_start + options->timeout_ms : 0,
 		.cancel_fd = options->cancel_fd,
 		.masker = &build->log.masker,
 		.take = build_log_output,
 		.self = &build->log};
 
-	return shell_open(&shell, &build->shell, err) && set_variables(build, phase, err);
+	if (!shell_open(&shell, &build->shell, err))
+		return false;
+	say_missing_limits(build);
+	return set_variables(build, phase, err);
 }
 
 static bool download(struct build *build, struct error *err)

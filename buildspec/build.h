@@ -12,6 +12,7 @@
 #define BUILDSPEC_BUILD_H
 
 #include "base/json_writer.h"
+#include "base/limits.h"
 #include "buildspec/artifacts.h"
 #include "buildspec/reports.h"
 
@@ -31,6 +32,7 @@ struct build_options {
 	const struct strings *env;  /* "NAME=value", wins over all; or NULL */
 	const struct json *secrets; /* secrets.h; NULL: AWS is asked, if something is wanted */
 	bool sandbox, network;
+	struct limits limits;    /* all-zero: the usual ones */
 	int64_t timeout_ms;      /* 0: none */
 	int cancel_fd;           /* readable: stop; 0: none */
 	int64_t log_limit_bytes; /* of what commands print; 0: BUILD_LOG_LIMIT */
@@ -71,8 +73,8 @@ void build_result_free(struct build_result *result);
 /*
  * Runs the build to its end.
  *
- * Fails with  ERROR_CANCELLED, ERROR_TIMED_OUT (everything that ran was ended), ERROR_UNAVAILABLE
- *             (the sandbox does not work here, and why).
+ * Fails with  ERROR_CANCELLED, ERROR_TIMED_OUT, ERROR_FAILED (the disk is full; everything that ran
+ *             was ended), ERROR_UNAVAILABLE (the sandbox does not work here, and why).
  */
 bool build_run(const struct build_options *options, struct build_result *out_result,
 	struct error *err) must_use;

@@ -1,8 +1,10 @@
 #include "buildspec/shell.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "base/syscall_filter.h"
 #include "buildspec/shell_turn.h"
 
 #include <errno.h>
@@ -81,6 +83,18 @@ static bool prepare(struct shell *shell, struct error *err)
 	       (!shell->options.sandbox || sandbox_make_etc(shell->etc, err));
 }
 
+static void limit(struct shell *shell)
+{
+	struct limits *limits = &shell->options.limits;
+	const char *work = shell->options.work ? shell->options.work : shell->options.source;
+
+	limits_complete(limits);
+	disk_watch_start(&shell->disk[0], work, limits->disk_bytes);
+	if (shell->options.cache)
+		disk_watch_start(&shell->disk[1], shell->options.cache, limits->disk_bytes);
+	control_group_make(limits, &shell->group);
+}
+
 bool shell_open(const struct shell_options *options, struct shell *out_shell, struct error *err)
 {
 	struct shell shell = {.options = *options};
@@ -91,8 +105,35 @@ bool shell_open(const struct shell_options *options, struct shell *out_shell, st
 		shell_close(&shell);
 		return false;
 	}
+	limit(&shell);
 	*out_shell = shell;
 	return true;
+}
+
+void shell_tell_missing_limits(const struct shell *shell, struct buf *out)
+{
+	for (int i = 0; i < CONTROL_COUNT; i++)
+		if (shell->group.of[i].why)
+			buf_printf(out, "%s%s (%s)", out->size ? ", " : "",
+				control_name((enum control)i), shell->group.of[i].why);
+}
+
+void shell_tell_hits(struct shell *shell, struct buf *out)
+{
+	char size[SIZE_TEXT_SIZE];
+
+	size_to_text(shell->options.limits.memory_bytes, size);
+	if (control_group_hits(&shell->group, CONTROL_MEMORY) > 0)
+		buf_printf(out,
+			"A process was killed: the build may use %s of memory (build.memory in "
+			"dogshore.yml, or --memory)",
+			size);
+	if (control_group_hits(&shell->group, CONTROL_PROCESSES) > 0)
+		buf_printf(out,
+			"%sA process could not start: the build may have %lld processes and "
+			"threads "
+			"(build.processes in dogshore.yml, or --processes)",
+			out->size ? "\n" : "", (long long)shell->options.limits.processes);
 }
 
 static bool write_control(struct shell *shell, const char *name, struct str content,
@@ -138,7 +179,7 @@ static void add_driver(const struct shell *shell, struct strings *argv)
 }
 
 /* bwrap's arguments and behind them the driver's, or the driver's alone. */
-static void driver_command(const struct shell *shell, struct strings *argv)
+static void driver_command(const struct shell *shell, int filter_fd, struct strings *argv)
 {
 	const struct shell_options *options = &shell->options;
 	scoped(strings_free) struct strings command = {0};
@@ -158,7 +199,9 @@ static void driver_command(const struct shell *shell, struct strings *argv)
 		.binds = binds,
 		.bind_count = count,
 		.folder = SHELL_SOURCE_INSIDE,
-		.network = options->network};
+		.network = options->network,
+		.scratch_bytes = options->limits.memory_bytes / 4,
+		.filter_fd = filter_fd};
 
 	add_driver(shell, &command);
 	sandbox_command(&sandbox, (const char *const *)command.items, argv);
@@ -179,36 +222,48 @@ static bool await_hello(struct shell *shell, struct error *err)
 	if (turn != TURN_DIED)
 		return shell_turn_give_up(shell, turn, NULL, err);
 	shell_turn_show(shell, (struct str){0}, &said);
-	error_raise(err, ERROR_UNAVAILABLE, "%s does not work here: %.*s",
-		shell->options.sandbox ? "the sandbox" : shell->options.program,
+	if (shell->options.sandbox)
+		return sandbox_explain(str_trim(buf_str(&said)), err);
+	error_raise(err, ERROR_UNAVAILABLE, "%s does not work here: %.*s", shell->options.program,
 		str_args(str_trim(buf_str(&said))));
 	return error_next(err, "find out why: dogshore doctor");
 }
 
-/* The driver's stdin is a socket, not a pipe: writing to one that has died is an error then, not a
- * signal. */
-static bool start(struct shell *shell, struct error *err)
+static bool start_driver(struct shell *shell, struct error *err)
 {
 	static const char *const no_env[] = {NULL};
+	const struct shell_options *options = &shell->options;
+	const char *const leftovers[] = {shell->folder, options->work, NULL};
+	scoped(descriptor_close) int filter_fd = -1;
 	scoped(strings_free) struct strings argv = {0};
-	int ends[2];
+	int made = 0;
 
-	driver_command(shell, &argv);
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
-		return error_raise_errno(err, "make a socket");
-	const struct process_options options = {.argv = (const char *const *)argv.items,
+	if (options->sandbox && !syscall_filter_open(&made, err))
+		return false;
+	filter_fd = made ? made : -1;
+	driver_command(shell, made, &argv);
+	const struct process_options command = {.argv = (const char *const *)argv.items,
 		.env = no_env,
-		.folder = shell->options.sandbox ? NULL : shell->options.source,
-		.stdin_fd = ends[0],
-		.die_with_parent = true};
-	bool started = process_start(&options, &shell->process, err);
+		.folder = options->sandbox ? NULL : options->source,
+		.keep_fds = &filter_fd,
+		.keep_fd_count = made ? 1 : 0};
+	const struct keeper_options keeper = {.command = &command,
+		.limits = &options->limits,
+		.group = &shell->group,
+		.sandbox = options->sandbox,
+		.leftovers = leftovers};
 
-	close(ends[0]);
-	shell->input_fd = ends[1];
+	if (!keeper_start(&keeper, &shell->keeper, err))
+		return false;
+	shell_turn_widen(shell);
+	return true;
+}
+
+static bool start(struct shell *shell, struct error *err)
+{
 	buf_clear(&shell->answer);
-	if (started)
-		shell_turn_widen(shell);
-	if (started && await_hello(shell, err)) {
+	if (start_driver(shell, err) && await_hello(shell, err) &&
+		keeper_await_limits(&shell->keeper, err)) {
 		buf_clear(&shell->answer);
 		return true;
 	}
@@ -221,7 +276,8 @@ static bool start(struct shell *shell, struct error *err)
 static bool send_line(struct shell *shell, const struct buf *line, struct error *err)
 {
 	/* Short, and the driver reads it before the next one comes: it fits. */
-	if (send(shell->input_fd, line->data, line->size, MSG_NOSIGNAL) == (ssize_t)line->size)
+	if (send(shell->keeper.input_fd, line->data, line->size, MSG_NOSIGNAL) ==
+		(ssize_t)line->size)
 		return true;
 	return errno == EPIPE || errno == ECONNRESET ||
 	       error_raise_errno(err, "give the shell a command");
@@ -235,7 +291,7 @@ static bool give(struct shell *shell, const char *text, int from, const char *to
 	scoped(buf_free) struct buf line = {0};
 
 	buf_printf(&line, "%s v%d %s %d\n", name, from, to, succeeding);
-	return (shell->process.pid || start(shell, err)) &&
+	return (shell->keeper.process.pid || start(shell, err)) &&
 	       write_control(shell, name, str_of(text), err) && send_line(shell, &line, err);
 }
 
@@ -275,6 +331,7 @@ static bool take_turn(struct shell *shell, struct buf *copy, size_t *out_payload
 	switch (turn) {
 	case TURN_CANCELLED:
 	case TURN_LATE:
+	case TURN_FULL:
 		return shell_turn_give_up(shell, turn, copy, err);
 	case TURN_BROKEN:
 		shell_turn_end(shell, NULL);
@@ -327,6 +384,8 @@ void shell_close(struct shell *shell)
 	struct error ignored = {0};
 
 	shell_turn_end(shell, NULL);
+	if (!control_group_remove(&shell->group))
+		log_write(LOG_WARNING, "a build's control group could not be removed", NULL);
 	if (shell->folder && !folder_remove(shell->folder, &ignored))
 		error_ignore(&ignored, "a folder for temporary files is cleaned by the system");
 	free(shell->folder);

@@ -18,14 +18,19 @@
  *
  * A command that kills the driver ("kill $$") ends like any command that is killed; the next one
  * gets a new driver with the state saved last.
+ *
+ * A keeper (base/keeper.h) stands between us and the driver: what the build has started ends with the
+ * driver, with the shell and with us, in the sandbox or without. When we are killed it removes the
+ * work folder too.
  */
 #ifndef BUILDSPEC_SHELL_H
 #define BUILDSPEC_SHELL_H
 
 #include "base/clock.h"
+#include "base/keeper.h"
 #include "base/masker.h"
-#include "base/process.h"
 #include "base/sandbox.h"
+#include "buildspec/disk_watch.h"
 
 /* CODEBUILD_SRC_DIR in the sandbox: always the same, so that what a build makes of it is, too. */
 #define SHELL_SOURCE_INSIDE "/codebuild/src"
@@ -38,6 +43,8 @@ struct shell_options {
 	size_t bind_count;
 	bool sandbox;          /* false: as an ordinary child */
 	bool network;          /* in the sandbox: share ours */
+	struct limits limits;  /* all-zero: the usual ones */
+	const char *cache;     /* folder outside of work that the build may fill; NULL: none */
 	int64_t deadline_ms;   /* of clock_elapsed(&system_clock); 0: none */
 	int cancel_fd;         /* readable: stop; 0: none */
 	struct masker *masker; /* borrowed */
@@ -48,14 +55,15 @@ struct shell_options {
 
 struct shell {
 	struct shell_options options;
-	struct process process; /* bwrap, or the driver itself */
-	int input_fd;           /* our end of the driver's stdin; 0 while there is no driver */
-	char *folder;           /* private, with control/ and etc/ in it; owned */
-	char *control;          /* our folder for scripts and state; owned */
-	char *etc;              /* what the sandbox shows as /etc; owned */
-	char *control_inside;   /* what the driver calls it; owned */
-	char *source_inside;    /* CODEBUILD_SRC_DIR; owned */
-	struct buf answer;      /* what came on the driver's stdout */
+	struct keeper keeper; /* of bwrap, or of the driver itself; all-zero: there is no driver */
+	struct control_group group;
+	struct disk_watch disk[2]; /* where it works, and the cache */
+	char *folder;              /* private, with control/ and etc/ in it; owned */
+	char *control;             /* our folder for scripts and state; owned */
+	char *etc;                 /* what the sandbox shows as /etc; owned */
+	char *control_inside;      /* what the driver calls it; owned */
+	char *source_inside;       /* CODEBUILD_SRC_DIR; owned */
+	struct buf answer;         /* what came on the driver's stdout */
 	int command_count;
 	int state; /* the command whose saved variables count; 0: those of the start */
 };
@@ -78,7 +86,8 @@ struct shell_command {
  * Runs one command to its end. *out_status is its exit status as shells count it.
  *
  * Fails with ERROR_CANCELLED and ERROR_TIMED_OUT after ending everything the build had started:
- * SIGTERM, and SIGKILL to what has not ended two seconds later.
+ * SIGTERM, and SIGKILL to what has not ended two seconds later. With ERROR_FAILED when it has filled
+ * the disk; then it is killed at once.
  */
 bool shell_run(struct shell *shell, const struct shell_command *command, int *out_status,
 	struct error *err) must_use;
@@ -86,6 +95,11 @@ bool shell_run(struct shell *shell, const struct shell_command *command, int *ou
 /* What text prints on its stdout in the final state; it changes nothing. */
 bool shell_ask(struct shell *shell, const char *text, struct buf *out_answer, struct error *err)
 	must_use;
+
+/* Appends the limits that this machine cannot hold and why, for the log; nothing when it holds all. */
+void shell_tell_missing_limits(const struct shell *shell, struct buf *out);
+/* Appends which limits have been hit since it was asked last, for the log; nothing when none was. */
+void shell_tell_hits(struct shell *shell, struct buf *out);
 
 /* Ends what still runs and removes the private folder. */
 void shell_close(struct shell *shell);

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <unistd.h>
 
 enum {
@@ -21,17 +20,13 @@ enum {
  * large a pipe it only takes longer. */
 void shell_turn_widen(struct shell *shell)
 {
-	fcntl(shell->process.stderr_fd, F_SETPIPE_SZ, PIPE_SIZE);
+	fcntl(shell->keeper.process.stderr_fd, F_SETPIPE_SZ, PIPE_SIZE);
 }
 
 /* Ends the driver and all that it started. */
 void shell_turn_end(struct shell *shell, struct process_exit *out_exit)
 {
-	if (shell->input_fd)
-		close(shell->input_fd);
-	shell->input_fd = 0;
-	process_stop(&shell->process, 0, out_exit);
-	process_free(&shell->process);
+	keeper_end(&shell->keeper, out_exit);
 }
 
 void shell_turn_show(struct shell *shell, struct str piece, struct buf *copy)
@@ -59,7 +54,7 @@ static void take_output(struct shell *shell, struct buf *copy)
 	ssize_t size;
 
 	do {
-		size = read(shell->process.stderr_fd, piece, sizeof(piece));
+		size = read(shell->keeper.process.stderr_fd, piece, sizeof(piece));
 		if (size <= 0)
 			continue;
 		shell_turn_show(shell, (struct str){piece, (size_t)size}, copy);
@@ -74,7 +69,7 @@ static bool take_answer(struct shell *shell, struct error *err)
 	do {
 		char *room = buf_reserve(&shell->answer, READ_PIECE);
 
-		size = read(shell->process.stdout_fd, room, READ_PIECE);
+		size = read(shell->keeper.process.stdout_fd, room, READ_PIECE);
 		if (size > 0)
 			shell->answer.size += (size_t)size;
 		if (shell->answer.size > ANSWER_LIMIT)
@@ -100,28 +95,44 @@ static bool is_answered(struct shell *shell, size_t *out_payload, int *out_statu
 	return true;
 }
 
-static int time_left(int64_t deadline_ms)
+/* Until when to wait for something to happen: the disk is looked at now and then. */
+static int pause_of(int64_t deadline_ms)
 {
-	if (!deadline_ms)
-		return -1;
-	int64_t left = deadline_ms - clock_elapsed(&system_clock);
+	int64_t left = deadline_ms ? deadline_ms - clock_elapsed(&system_clock) : DISK_WATCH_MS;
 
-	return left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
+	return left < 0 ? 0 : left > DISK_WATCH_MS ? DISK_WATCH_MS : (int)left;
+}
+
+static bool is_late(int64_t deadline_ms)
+{
+	return deadline_ms && clock_elapsed(&system_clock) >= deadline_ms;
+}
+
+static bool is_disk_full(struct shell *shell, struct error *err)
+{
+	for (size_t i = 0; i < countof(shell->disk); i++) {
+		scoped(text_free) char *why = NULL;
+
+		if (!disk_watch_is_over(&shell->disk[i], &why))
+			continue;
+		error_raise(err, ERROR_FAILED, "the build was ended: %s", why);
+		error_next(err, "write less, or allow more: build.disk in dogshore.yml, or --disk");
+		return true;
+	}
+	return false;
 }
 
 enum turn shell_turn_follow(struct shell *shell, struct buf *copy, int64_t deadline_ms,
 	int cancel_fd, size_t *out_payload, int *out_status, struct error *err)
 {
-	struct pollfd ends[] = {{shell->process.stderr_fd, POLLIN, 0},
-		{shell->process.stdout_fd, POLLIN, 0}, {shell->process.pidfd, POLLIN, 0},
-		{cancel_fd ? cancel_fd : -1, POLLIN, 0}};
+	struct pollfd ends[] = {{shell->keeper.process.stderr_fd, POLLIN, 0},
+		{shell->keeper.process.stdout_fd, POLLIN, 0},
+		{shell->keeper.process.pidfd, POLLIN, 0}, {cancel_fd ? cancel_fd : -1, POLLIN, 0}};
 
 	for (;;) {
-		int ready = poll(ends, countof(ends), time_left(deadline_ms));
-
-		if (ready < 0 && errno == EINTR)
+		if (poll(ends, countof(ends), pause_of(deadline_ms)) < 0)
 			continue;
-		if (ready <= 0 || (deadline_ms && time_left(deadline_ms) == 0))
+		if (is_late(deadline_ms))
 			return TURN_LATE;
 		bool died = ends[2].revents;
 
@@ -143,43 +154,26 @@ enum turn shell_turn_follow(struct shell *shell, struct buf *copy, int64_t deadl
 			ends[1].fd = -1;
 		if (ends[3].revents)
 			return TURN_CANCELLED;
+		if (is_disk_full(shell, err))
+			return TURN_FULL;
 	}
-}
-
-/* The group that the commands are in: the driver's own, or inside the sandbox that of bwrap's only
- * child, which leads a session of its own. 0 when it cannot be learned. */
-static pid_t command_group(const struct shell *shell)
-{
-	scoped(buf_free) struct buf children = {0};
-	pid_t pid = shell->process.pid;
-	struct error ignored = {0};
-	int64_t child = 0;
-
-	if (!shell->options.sandbox)
-		return pid;
-	scoped(text_free) char *path = memory_format("/proc/%d/task/%d/children", pid, pid);
-
-	if (!file_read(path, 4096, &children, &ignored))
-		error_ignore(&ignored, "then they are killed without being asked");
-	struct str rest = str_trim(buf_str(&children));
-
-	return str_to_int(str_cut(&rest, ' '), &child) && child > 1 ? (pid_t)child : 0;
 }
 
 /* Asks the commands to end, gives them a moment, ends them. */
 bool shell_turn_give_up(struct shell *shell, enum turn why, struct buf *copy, struct error *err)
 {
-	pid_t group = command_group(shell);
 	size_t payload;
 	int status;
 
-	if (group) {
-		kill(-group, SIGTERM);
+	if (why != TURN_FULL) {
+		keeper_ask_to_end(&shell->keeper);
 		shell_turn_follow(shell, copy, clock_elapsed(&system_clock) + STOP_GRACE_MS, 0,
 			&payload, &status, NULL);
 	}
 	shell_turn_end(shell, NULL);
 	shell_turn_show(shell, (struct str){0}, copy);
+	if (why == TURN_FULL)
+		return false; /* err says it already */
 	if (why == TURN_CANCELLED)
 		return error_raise(err, ERROR_CANCELLED, "the build was cancelled");
 	return error_raise(err, ERROR_TIMED_OUT, "the build's time is over");

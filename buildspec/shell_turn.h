@@ -12,6 +12,7 @@ enum turn {
 	TURN_DIED,
 	TURN_CANCELLED,
 	TURN_LATE,
+	TURN_FULL,   /* the disk; err says so */
 	TURN_BROKEN, /* err says why */
 };
 

@@ -30,6 +30,8 @@ struct executor_request {
 	const struct strings *env;  /* "NAME=value" */
 	const struct json *secrets; /* or NULL */
 	bool sandbox, network;
+	struct limits limits;                      /* all-zero: the usual ones */
+	int64_t log_limit_bytes;                   /* of the log; 0: 1 GiB */
 	int64_t timeout_ms;                        /* 0: none */
 	int cancel_fd;                             /* readable: stop; 0: none */
 	void (*log)(void *self, struct str piece); /* gets the log as it is written */

@@ -65,6 +65,8 @@ static bool build(const struct executor_request *request, struct build_result *o
 		.secrets = request->secrets,
 		.sandbox = request->sandbox,
 		.network = request->network,
+		.limits = request->limits,
+		.log_limit_bytes = request->log_limit_bytes,
 		.timeout_ms = request->timeout_ms,
 		.cancel_fd = request->cancel_fd,
 		.log = take,

@@ -136,11 +136,19 @@ static bool find_store(struct order *order, const char *state, struct error *err
 		.service = order->service,
 		.toolchain = toolchain,
 		.env = &order->input.env,
-		.network = flags.network,
+		.network = build_input_network(&flags, order->service->build.no_network),
 		.no_sandbox = flags.no_sandbox};
 
 	return build_key_store(state, &order->store.store, err) &&
 	       (order->input.secrets || build_key_of(&how, order->snapshot, order->store.key, err));
+}
+
+static struct limits limits_of(const struct project_service *service)
+{
+	const struct project_build *build = &service->build;
+
+	return (struct limits){build->memory_bytes, build->disk_bytes, build->processes,
+		build->cpus};
 }
 
 static struct executor_request request_of(const struct order *order)
@@ -157,7 +165,10 @@ static struct executor_request request_of(const struct order *order)
 		.env = &order->input.env,
 		.secrets = order->input.secrets,
 		.sandbox = !flags.no_sandbox,
-		.network = flags.network,
+		.network = build_input_network(&flags, order->service->build.no_network),
+		.limits = build_input_limits(&flags, limits_of(order->service)),
+		.log_limit_bytes =
+			flags.log_bytes ? flags.log_bytes : order->service->build.log_bytes,
 		.timeout_ms = timeout_ms ? timeout_ms : DEFAULT_TIMEOUT_MS,
 		.log = build_input_show_log};
 }

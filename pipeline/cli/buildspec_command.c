@@ -49,7 +49,9 @@ static bool run_in(const char *work, const struct build_input *input, struct bui
 		.env = &input->env,
 		.secrets = input->secrets,
 		.sandbox = !flags.no_sandbox,
-		.network = flags.network,
+		.network = build_input_network(&flags, false),
+		.limits = flags.limits,
+		.log_limit_bytes = flags.log_bytes,
 		.timeout_ms = flags.timeout_ms,
 		.log = build_input_show_log};
 

@@ -1,5 +1,6 @@
 #include "pipeline/cli/command.h"
 
+#include "base/control_group.h"
 #include "base/file.h"
 #include "base/json_writer.h"
 #include "base/memory.h"
@@ -88,6 +89,32 @@ static void check_sandbox(struct report *report)
 		tell(report, LACKS, "sandbox", err.message, err.next);
 }
 
+static void check_limits(struct report *report)
+{
+	struct limits limits = {.cpus = 1};
+	struct control_group group;
+	scoped(buf_free) struct buf missing = {0};
+
+	limits_complete(&limits);
+	control_group_make(&limits, &group);
+	for (int i = 0; i < CONTROL_COUNT; i++)
+		if (group.of[i].why)
+			buf_printf(&missing, "%s%s (%s)", missing.size ? ", " : "",
+				control_name((enum control)i), group.of[i].why);
+	if (!control_group_remove(&group))
+		buf_append_text(&missing, "a control group that could not be removed");
+	if (!missing.size) {
+		tell(report, FINE, "build limits",
+			"memory, processes and processors of builds can be limited", NULL);
+		return;
+	}
+	scoped(text_free) char *state =
+		memory_format("builds are not limited in %s", buf_text(&missing));
+
+	tell(report, EXTRA, "build limits", state,
+		"run as root, or in a systemd unit with Delegate=yes and DelegateSubgroup=engine");
+}
+
 static void check_rights(struct report *report)
 {
 	if (geteuid() == 0)
@@ -134,6 +161,7 @@ static bool run(struct command_context *context, struct error *err)
 	}
 	check_programs(&report);
 	check_sandbox(&report);
+	check_limits(&report);
 	check_rights(&report);
 	check_state(&report, context->state);
 	if (context->json) {

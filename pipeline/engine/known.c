@@ -41,7 +41,8 @@ static bool kept(void *self, const struct project_service *service, struct snaps
 	struct known *known = self;
 	const struct build_key_options how = {.app = known->app,
 		.service = service,
-		.toolchain = toolchain};
+		.toolchain = toolchain,
+		.network = !service->build.no_network};
 	scoped(store_origin_free) struct store_origin origin = {0};
 	char key[BUILD_KEY_SIZE];
 

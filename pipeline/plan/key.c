@@ -158,6 +158,25 @@ static void add_environment(struct key *key, const struct project_service *servi
 	add_settings(key, "environment", &settings);
 }
 
+/* All of it: what a build may use decides whether it succeeds. */
+static void add_build(struct key *key, const struct project_build *build)
+{
+	scoped(buf_free) struct buf settings = {0};
+	struct json_writer w = json_writer_start(&settings);
+
+	if (!build->given)
+		return;
+	json_object_begin(&w);
+	json_put_bool(&w, "network", !build->no_network);
+	json_put_int(&w, "memory", build->memory_bytes);
+	json_put_int(&w, "cpus", build->cpus);
+	json_put_int(&w, "processes", build->processes);
+	json_put_int(&w, "disk", build->disk_bytes);
+	json_put_int(&w, "log", build->log_bytes);
+	json_object_end(&w);
+	add_settings(key, "build", &settings);
+}
+
 static bool make_key(const struct project_service *service, struct snapshot *snapshot,
 	const char *toolchain, bool image, struct key *out_key, struct error *err)
 {
@@ -172,6 +191,7 @@ static bool make_key(const struct project_service *service, struct snapshot *sna
 	if (image && service->image.given)
 		add_image(&key, &service->image);
 	add_environment(&key, service);
+	add_build(&key, &service->build);
 	add(&key, "toolchain", NULL, toolchain);
 	finish(&key);
 	*out_key = key;

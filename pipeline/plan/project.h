@@ -68,6 +68,14 @@ struct project_deploy {
 	struct project_texts after; /* names of services */
 };
 
+/* What the build may do; 0: the default. */
+struct project_build {
+	bool given;
+	bool no_network;
+	int64_t memory_bytes, disk_bytes, log_bytes;
+	int64_t cpus, processes;
+};
+
 struct project_service {
 	const char *name;
 	const char *path;          /* normalised; "." for the whole repository */
@@ -75,6 +83,7 @@ struct project_service {
 	const char *buildspec;     /* relative to path */
 	struct project_pairs env;  /* given to the build, part of its key */
 	int64_t timeout_ms;        /* of the build; 0: the default */
+	struct project_build build;
 	struct project_image image;
 	struct project_deploy deploy;
 };

@@ -1,5 +1,6 @@
 #include "pipeline/plan/project_keys.h"
 
+#include "base/limits.h"
 #include "pipeline/plan/project.h"
 
 #include <stddef.h>
@@ -73,6 +74,25 @@ static const struct shape deploy_shape = {.noun = "deploy",
 	ROWS(deploy_rows),
 	.size = sizeof(struct project_deploy)};
 
+static const struct shape_row build_rows[] = {
+	{"network", SHAPE_NOT, AT(project_build, no_network),
+		"may it use the network? (default: true)"},
+	{"memory", SHAPE_SIZE, AT(project_build, memory_bytes),
+		"how much of it (default: three quarters of the machine's)"},
+	{"cpus", SHAPE_INT, AT(project_build, cpus), "how many processors (default: all)",
+		.least = 1, .most = LIMITS_COUNT_MOST},
+	{"processes", SHAPE_INT, AT(project_build, processes),
+		"how many processes and threads (default: 4096)", .least = 1,
+		.most = LIMITS_COUNT_MOST},
+	{"disk", SHAPE_SIZE, AT(project_build, disk_bytes),
+		"how much of it the build may fill (default: 10GiB)"},
+	{"log", SHAPE_SIZE, AT(project_build, log_bytes),
+		"how much of its output is kept (default: 1GiB)"},
+};
+static const struct shape build_shape = {.noun = "build",
+	ROWS(build_rows),
+	.size = sizeof(struct project_build)};
+
 static const struct shape_row service_rows[] = {
 	{"path", SHAPE_PATH, AT(project_service, path), "a change below it affects the service",
 		true},
@@ -81,6 +101,8 @@ static const struct shape_row service_rows[] = {
 		"relative to path; buildspec.yml when it is not given"},
 	{"env", SHAPE_PAIRS, AT(project_service, env), "environment of the build"},
 	{"timeout", SHAPE_DURATION, AT(project_service, timeout_ms), "of the build"},
+	{"build", SHAPE_OBJECT, AT(project_service, build), "what the build may use",
+		.shape = &build_shape},
 	{"image", SHAPE_OBJECT, AT(project_service, image), "the image to make",
 		.shape = &image_shape},
 	{"deploy", SHAPE_OBJECT, AT(project_service, deploy), "what to deploy it as",

@@ -1,6 +1,7 @@
 #include "pipeline/plan/shape.h"
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/path.h"
 
 #include <ctype.h>
@@ -105,6 +106,21 @@ static void read_duration(struct shape_reader *reader, const struct shape_row *r
 
 	if (finding && is_scalar(node) && str_to_int(node->text, &number) && number > 0)
 		finding->next = memory_format("a number needs its unit: %llds?", (long long)number);
+}
+
+static void read_size(struct shape_reader *reader, const struct shape_row *row,
+	const struct yaml *node, int64_t *out)
+{
+	int64_t number = 0;
+
+	if (is_scalar(node) && size_parse(node->text, out))
+		return;
+	struct finding *finding =
+		complain(reader, node, row->name, "a size like 512MiB, 4GiB or 1TiB");
+
+	if (finding && is_scalar(node) && str_to_int(node->text, &number) && number > 0)
+		finding->next =
+			memory_format("a number needs its unit: %lldMiB?", (long long)number);
 }
 
 /* Splits "a|b|c" into candidates; returns how many. */
@@ -272,6 +288,14 @@ static void read_row(struct shape_reader *reader, const struct shape_row *row,
 		break;
 	case SHAPE_BOOL:
 		read_bool(reader, row, node, at);
+		break;
+	case SHAPE_NOT:
+		*(bool *)at = true;
+		read_bool(reader, row, node, at);
+		*(bool *)at = !*(bool *)at;
+		break;
+	case SHAPE_SIZE:
+		read_size(reader, row, node, at);
 		break;
 	case SHAPE_DURATION:
 		read_duration(reader, row, node, at);

@@ -14,7 +14,9 @@ enum shape_kind {
 	SHAPE_PATH,     /* const char *: relative, stays inside the repository; normalised */
 	SHAPE_INT,      /* int64_t within least…most */
 	SHAPE_BOOL,     /* bool */
+	SHAPE_NOT,      /* bool, the other way round: what is not given counts as true */
 	SHAPE_DURATION, /* int64_t milliseconds */
+	SHAPE_SIZE,     /* int64_t bytes */
 	SHAPE_CHOICE,   /* const char *: one of choices, "a|b" */
 	SHAPE_TEXTS,    /* {const char **items; size_t count}: a list, or one text */
 	SHAPE_PATHS,    /* the same, of paths */

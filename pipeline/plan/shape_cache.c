@@ -70,9 +70,11 @@ static void save_row(const struct shape_row *row, const void *at, struct buf *ou
 		break;
 	case SHAPE_INT:
 	case SHAPE_DURATION:
+	case SHAPE_SIZE:
 		put_number(out, (uint64_t) * (const int64_t *)at);
 		break;
 	case SHAPE_BOOL:
+	case SHAPE_NOT:
 		put_number(out, *(const bool *)at);
 		break;
 	case SHAPE_TEXTS:
@@ -192,11 +194,13 @@ static bool load_row(struct loading *loading, const struct shape_row *row, void 
 		return get_text(loading, at);
 	case SHAPE_INT:
 	case SHAPE_DURATION:
+	case SHAPE_SIZE:
 		if (!get_number(loading, &number))
 			return false;
 		*(int64_t *)at = (int64_t)number;
 		return true;
 	case SHAPE_BOOL:
+	case SHAPE_NOT:
 		if (!get_number(loading, &number))
 			return false;
 		*(bool *)at = number != 0;

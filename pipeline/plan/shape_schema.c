@@ -83,11 +83,16 @@ static void schema_of_row(const struct shape_row *row, struct json_writer *w)
 		json_put_int(w, "maximum", row->most);
 		break;
 	case SHAPE_BOOL:
+	case SHAPE_NOT:
 		json_put_text(w, "type", "boolean");
 		break;
 	case SHAPE_DURATION:
 		json_put_text(w, "type", "string");
 		json_put_text(w, "pattern", "^[0-9]+(ms|s|m|h|d)$");
+		break;
+	case SHAPE_SIZE:
+		json_put_text(w, "type", "string");
+		json_put_text(w, "pattern", "^[0-9]+(KiB|MiB|GiB|TiB)$");
 		break;
 	case SHAPE_CHOICE:
 		schema_of_choices(w, row->choices);

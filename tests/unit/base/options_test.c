@@ -4,7 +4,7 @@
 
 static bool loud;
 static const char *output, *mode;
-static int64_t jobs, timeout_ms;
+static int64_t jobs, timeout_ms, memory_bytes;
 static struct strings env;
 
 static const struct option_row rows[] = {
@@ -12,6 +12,7 @@ static const struct option_row rows[] = {
 	{"output", OPTION_TEXT, &output, "DIR", "where results go", NULL},
 	{"jobs", OPTION_INT, &jobs, "N", "how many at once", NULL},
 	{"timeout", OPTION_DURATION, &timeout_ms, "D", "when to give up", NULL},
+	{"memory", OPTION_SIZE, &memory_bytes, "SIZE", "how much", NULL},
 	{"env", OPTION_LIST, &env, "K=V", "a variable", NULL},
 	{"mode", OPTION_CHOICE, &mode, NULL, "how", "fast|safe"},
 };
@@ -48,10 +49,11 @@ TEST(flags_and_words_may_be_mixed)
 	scoped(strings_free) struct strings words = {0};
 
 	CHECK_OK(parse_words("rooms", "--loud", "--output", "x", "--jobs=4", "--timeout", "2h",
-		"--env", "A=1", "--env=B=2", "--mode=safe", "--", "--odd"));
+		"--memory=2GiB", "--env", "A=1", "--env=B=2", "--mode=safe", "--", "--odd"));
 	CHECK(loud && output && mode);
 	CHECK_INT(jobs, 4);
 	CHECK_INT(timeout_ms, 7200000);
+	CHECK_INT(memory_bytes, 2147483648);
 	CHECK_INT(env.count, 2);
 	CHECK_TEXT(env.items[1], "B=2");
 	CHECK_INT(words.count, 2);
@@ -82,6 +84,9 @@ TEST(wrong_values_are_named)
 	CHECK(!parse_words("rooms", "--timeout=30"));
 	CHECK_CONTAINS(err.message, "--timeout \"30\"");
 	CHECK_CONTAINS(err.next, "30s");
+	CHECK(!parse_words("rooms", "--memory", "2G"));
+	CHECK_CONTAINS(err.message, "--memory \"2G\"");
+	CHECK_CONTAINS(err.next, "4GiB");
 	CHECK(!parse_words("rooms", "--mode", "slow"));
 	CHECK_CONTAINS(err.message, "fast|safe");
 	CHECK(!parse_words("rooms", "--loud=yes"));

@@ -5,6 +5,7 @@
 #include "base/path.h"
 #include "base/process.h"
 #include "base/sandbox.h"
+#include "base/syscall_filter.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -108,6 +109,105 @@ TEST(its_etc_is_enough_for_programs_and_holds_no_secrets)
 	CHECK_CONTAINS(buf_text(&result.output), "hosts\nlinks\nread-only\n");
 	CHECK(text_ends_with(buf_text(&result.output), "read-only\n"));
 	CHECK_OK(folder_remove(folder, &err));
+}
+
+/* What bwrap says is from its sources and from machines that refused it. */
+TEST(a_refusal_names_the_setting_to_change)
+{
+	static const struct {
+		struct sandbox_facts facts;
+		const char *said, *advice;
+	} cases[] = {
+		{{.userns_clone = 0, .userns_max = 100, .userns_apparmor = -1},
+			"No permissions to create new namespace",
+			"kernel.unprivileged_userns_clone=1"},
+		{{.userns_clone = 1, .userns_max = 0, .userns_apparmor = -1},
+			"Creating new namespace failed: No space left on device",
+			"user.max_user_namespaces=15000"},
+		{{.userns_clone = -1, .userns_max = 100, .userns_apparmor = 1},
+			"loopback: Failed RTM_NEWADDR: Operation not permitted",
+			"kernel.apparmor_restrict_unprivileged_userns=0"},
+		{{.userns_clone = -1, .userns_max = 100, .userns_apparmor = -1},
+			"Creating new namespace failed: No space left on device",
+			"raise sysctl user.max_user_namespaces"},
+		{{.userns_clone = -1, .userns_max = 100, .userns_apparmor = -1, .filtered = true},
+			"Creating new namespace failed: Operation not permitted", "--privileged"},
+		{{.userns_clone = -1,
+			 .userns_max = 100,
+			 .userns_apparmor = 1,
+			 .container = true,
+			 .administrator = true},
+			"Can't mount proc on /newroot/proc: Operation not permitted",
+			"--privileged"},
+		{{.userns_clone = -1, .userns_max = 100, .userns_apparmor = -1},
+			"Creating new namespace failed: Operation not permitted", "chmod u+s"},
+		{{.userns_clone = 0, .userns_max = 0, .userns_apparmor = 1, .setuid = true},
+			"something else", "--no-sandbox"},
+		{{.userns_clone = 1, .userns_max = 100, .userns_apparmor = -1},
+			"bwrap: Unknown option --size", "0.8"},
+	};
+
+	for (size_t i = 0; i < countof(cases); i++)
+		CHECK_CONTAINS(sandbox_advice(&cases[i].facts, str_of(cases[i].said)),
+			cases[i].advice);
+}
+
+TEST(the_filter_refuses_what_builds_have_no_business_with)
+{
+	scoped(error_free) struct error err = {0};
+	scoped(process_result_free) struct process_result result = {0};
+	scoped(strings_free) struct strings argv = {0};
+	scoped(descriptor_close) int fd = -1;
+	int filter = 0;
+
+	if (!sandbox_check(&err))
+		SKIP("bubblewrap does not work on this machine");
+	REQUIRE_OK(syscall_filter_open(&filter, &err));
+	if (!filter)
+		SKIP("there is no filter for this processor");
+	fd = filter;
+	const struct sandbox_options options = {.filter_fd = filter};
+
+	sandbox_command(&options,
+		(const char *const[]){"/bin/sh", "-c",
+			"unshare -U true 2>&1; unshare -Ur true 2>&1; cat /proc/keys 2>&1; "
+			"ls /proc/self/fd | wc -l; true & wait; echo threads and children work",
+			NULL},
+		&argv);
+	const struct process_options start = {.argv = (const char *const *)argv.items,
+		.merge_output = true,
+		.keep_fds = &fd,
+		.keep_fd_count = 1};
+
+	CHECK_OK(process_run(&start, (struct str){0}, 60000, 0, &result, &err));
+	/* Descriptors: 0, 1, 2 and the one that ls reads the folder with. */
+	CHECK_TEXT(buf_text(&result.output),
+		"unshare: unshare failed: Operation not permitted\n"
+		"unshare: unshare failed: Operation not permitted\n"
+		"cat: /proc/keys: Permission denied\n4\nthreads and children work\n");
+}
+
+TEST(scratch_folders_hold_as_much_as_said)
+{
+	scoped(error_free) struct error err = {0};
+	scoped(process_result_free) struct process_result result = {0};
+	scoped(strings_free) struct strings argv = {0};
+
+	if (!sandbox_check(&err))
+		SKIP("bubblewrap does not work on this machine");
+	const struct sandbox_options options = {.scratch_bytes = 1 << 20};
+
+	sandbox_command(&options,
+		(const char *const[]){"/bin/sh", "-c",
+			"for f in /tmp /root /dev/shm /var/tmp; do head -c 2097152 /dev/zero >$f/x "
+			"2>/dev/null && echo $f is large; rm $f/x; done",
+			NULL},
+		&argv);
+	const struct process_options start = {.argv = (const char *const *)argv.items,
+		.merge_output = true};
+
+	CHECK_OK(process_run(&start, (struct str){0}, 60000, 0, &result, &err));
+	CHECK_TEXT(buf_text(&result.output), "");
 }
 
 TEST_MAIN()

@@ -171,6 +171,23 @@ TEST(settings_are_inputs_too)
 	CHECK_TEXT(world.plan.services[2].reason, "it is new");
 }
 
+TEST(what_a_build_may_use_is_an_input)
+{
+	scoped(world_free) struct world world = {0};
+	scoped(error_free) struct error err = {0};
+
+	REQUIRE(world_start(&world));
+	git_put(&world.git, PROJECT_FILE,
+		"app: a\nservices:\n"
+		"  rooms: {path: services/rooms, uses: [services/kit], build: {network: false}}\n"
+		"  users: {path: services/users, uses: [services/kit, base.h]}\n");
+	REQUIRE(git_commit_all(&world.git, "no network"));
+	REQUIRE_OK(plan_head(&world, "HEAD~1", false, &err));
+	CHECK_INT(world.plan.services[0].action, PLAN_BUILD);
+	CHECK_CONTAINS(world.plan.services[0].reason, "its settings or the toolchain changed");
+	CHECK_INT(world.plan.services[1].action, PLAN_SKIP);
+}
+
 TEST(what_was_built_with_the_same_inputs_is_taken)
 {
 	scoped(world_free) struct world world = {0};

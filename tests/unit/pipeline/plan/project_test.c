@@ -17,6 +17,8 @@ static const char example[] =
 	"    path: services/rooms\n"
 	"    uses: [services/kit, base]\n"
 	"    buildspec: buildspec.yml\n"
+	"    build: {network: false, memory: 4GiB, cpus: 2, processes: 512, disk: 10GiB, log: "
+	"1MiB}\n"
 	"    image:\n"
 	"      binary: build/rooms\n"
 	"      files: {config/rooms.json: /etc/rooms/config.json}\n"
@@ -57,6 +59,12 @@ TEST(the_example_of_the_manual_is_understood)
 	REQUIRE(rooms != NULL);
 	CHECK_TEXT(rooms->path, "services/rooms");
 	CHECK_INT(rooms->uses.count, 2);
+	CHECK(rooms->build.given && rooms->build.no_network);
+	CHECK_INT(rooms->build.memory_bytes, 4294967296);
+	CHECK_INT(rooms->build.cpus, 2);
+	CHECK_INT(rooms->build.processes, 512);
+	CHECK_INT(rooms->build.disk_bytes, 10737418240);
+	CHECK_INT(rooms->build.log_bytes, 1048576);
 	CHECK_TEXT(rooms->image.binary, "build/rooms");
 	CHECK_INT(rooms->image.port, 8080);
 	CHECK_TEXT(rooms->image.files.items[0].name, "config/rooms.json");
@@ -82,6 +90,8 @@ TEST(what_is_left_out_has_its_default)
 
 	REQUIRE_OK(project_parse(str_of(minimal), PROJECT_FILE, NULL, &project, &err));
 	CHECK_TEXT(project->services.items[0].buildspec, "buildspec.yml");
+	CHECK(!project->services.items[0].build.given);
+	CHECK(!project->services.items[0].build.no_network);
 	CHECK(!project->services.items[0].image.given);
 	CHECK(!project->services.items[0].deploy.given);
 	CHECK_INT(project->environments.count, 0);
@@ -137,6 +147,17 @@ static const struct wrong_case wrong_cases[] = {
 	{"app: a\nservices:\n  one: {path: one, timeout: 30}\n",
 		"dogshore.yml:3:29: \"timeout\" must be a duration like 500ms, 30s, 10m, 2h or 7d, "
 		"not \"30\"; a number needs its unit: 30s?\n"},
+	{"app: a\nservices:\n  one: {path: one, build: {memory: 4}}\n",
+		"dogshore.yml:3:36: \"memory\" must be a size like 512MiB, 4GiB or 1TiB, not "
+		"\"4\"; "
+		"a number needs its unit: 4MiB?\n"},
+	{"app: a\nservices:\n  one: {path: one, build: {disk: 4GB, network: off}}\n",
+		"dogshore.yml:3:34: \"disk\" must be a size like 512MiB, 4GiB or 1TiB, not "
+		"\"4GB\"\n"
+		"dogshore.yml:3:48: \"network\" must be true or false, not \"off\"\n"},
+	{"app: a\nservices:\n  one: {path: one, build: {cpus: 0, netwrk: true}}\n",
+		"dogshore.yml:3:34: \"cpus\" must be from 1 to 1000000, not 0\n"
+		"dogshore.yml:3:37: unknown key \"netwrk\" in build; did you mean \"network\"?\n"},
 	{"app: a\nservices:\n  one: {path: one, image: {binary: b, port: 70000}}\n",
 		"dogshore.yml:3:45: \"port\" must be from 1 to 65535, not 70000\n"},
 	{"app: a\nservices:\n  one: {path: one, image: {binary: b, dockerfile: d}}\n",
@@ -311,10 +332,10 @@ TEST(missing_files_are_found_in_one_go)
 	/* uses may name a file as well, so services/kit is fine */
 	CHECK_CONTAINS(text, "dogshore.yml:9:26: there is no \"base\" in the repository\n");
 	CHECK_CONTAINS(text,
-		"dogshore.yml:13:15: there is no \"services/rooms/config/rooms.json\" in the "
+		"dogshore.yml:14:15: there is no \"services/rooms/config/rooms.json\" in the "
 		"repository\n");
 	CHECK_CONTAINS(text,
-		"dogshore.yml:17:16: there is no \"services/rooms/deploy/service.json\" in the "
+		"dogshore.yml:18:16: there is no \"services/rooms/deploy/service.json\" in the "
 		"repository\n");
 	CHECK_CONTAINS(text, "services/rooms/deploy/task.json:1:");
 	CHECK_INT(findings.count, 4);
@@ -411,6 +432,8 @@ TEST(a_saved_project_is_loaded_as_it_was)
 	CHECK_TEXT(loaded->app, "booking");
 	CHECK_TEXT(loaded->services.items[1].uses.items[1], "base");
 	CHECK_TEXT(loaded->services.items[1].image.files.items[0].value, "/etc/rooms/config.json");
+	CHECK(loaded->services.items[1].build.no_network);
+	CHECK_INT(loaded->services.items[1].build.memory_bytes, 4294967296);
 	CHECK(loaded->services.items[0].image.binary == NULL);
 	CHECK_TEXT(loaded->environments.items[2].strategy.type, "blue_green");
 	CHECK_INT(loaded->environments.items[2].checks.items[0].for_ms, 30000);
