@@ -6,7 +6,8 @@
  *     output/artifacts/      the primary artifact's files
  *     output/secondary/ID/   those of secondary artifacts
  *     output/reports/GROUP/  reports, masked, and output/reports.jsonl: what they say
- *     output/build.log       what was printed, masked
+ *     output/build.log.zst   what was printed, masked, with times (stored_log.h)
+ *     output/build.log       the same as plain text, for whoever wants it
  *     output/result.json     executor_write_result()
  *
  * That, and all that executor_outputs names, is what a build is kept as (builders/store): whoever adds
@@ -34,7 +35,8 @@ struct executor_request {
 	int64_t log_limit_bytes;                   /* of the log; 0: 1 GiB */
 	int64_t timeout_ms;                        /* 0: none */
 	int cancel_fd;                             /* readable: stop; 0: none */
-	void (*log)(void *self, struct str piece); /* gets the log as it is written */
+	bool plain_log;                            /* build.log as well */
+	void (*log)(void *self, struct str piece); /* gets the log as it is written; or NULL */
 	void *log_self;
 };
 
@@ -45,13 +47,16 @@ struct executor {
 		struct error *err);
 };
 
-#define EXECUTOR_LOG "build.log"
+#define EXECUTOR_LOG "build.log.zst" /* stored_log.h */
+#define EXECUTOR_PLAIN_LOG "build.log"
 #define EXECUTOR_RESULT "result.json"
 /* Names in the output folder. */
 extern const char *const executor_outputs[];
 extern const size_t executor_output_count;
-/* Removes them: nothing of an earlier build may be taken for this one's. */
+/* Removes them and the plain log: nothing of an earlier build may be taken for this one's. */
 bool executor_clear(const char *output, struct error *err) must_use;
+/* Writes the plain log of a folder that has the stored one alone; without either it does nothing. */
+bool executor_write_plain_log(const char *output, struct error *err) must_use;
 
 extern const struct executor local_executor;
 /* NULL when there is none of that name. */

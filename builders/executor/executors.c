@@ -25,5 +25,7 @@ bool executor_clear(const char *output, struct error *err)
 		if (!folder_remove(path, err))
 			return false;
 	}
-	return true;
+	scoped(text_free) char *plain = path_join(output, EXECUTOR_PLAIN_LOG);
+
+	return folder_remove(plain, err);
 }

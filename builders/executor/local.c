@@ -1,39 +1,84 @@
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "builders/executor/executor.h"
+#include "builders/executor/stored_log.h"
 
 #include <fcntl.h>
 
 struct tee {
 	const struct executor_request *request;
-	int fd;
-	struct error failure; /* the first one in writing the log */
+	struct stored_log *stored;
+	int plain;            /* -1: not wanted */
+	struct error failure; /* the first one in writing the plain log */
 };
+
+static void write_plain(struct tee *tee, struct str piece)
+{
+	if (tee->plain >= 0 && !tee->failure.kind &&
+		!descriptor_write_all(tee->plain, piece.data, piece.size, EXECUTOR_PLAIN_LOG,
+			&tee->failure))
+		error_while(&tee->failure, "writing the build's log");
+}
 
 static void take(void *self, struct str piece)
 {
 	struct tee *tee = self;
 
-	if (!tee->failure.kind &&
-		!descriptor_write_all(tee->fd, piece.data, piece.size, EXECUTOR_LOG, &tee->failure))
-		error_while(&tee->failure, "writing the build's log");
+	stored_log_add(tee->stored, piece);
+	write_plain(tee, piece);
 	if (tee->request->log)
 		tee->request->log(tee->request->log_self, piece);
 }
 
+static void take_plain(void *self, struct str piece)
+{
+	write_plain(self, piece);
+}
+
 static void tee_free(struct tee *tee)
 {
-	descriptor_close(&tee->fd);
+	stored_log_free(&tee->stored);
+	descriptor_close(&tee->plain);
 	error_free(&tee->failure);
+}
+
+static bool open_plain(const char *output, int *out_fd, struct error *err)
+{
+	scoped(text_free) char *path = path_join(output, EXECUTOR_PLAIN_LOG);
+
+	*out_fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+	return *out_fd >= 0 || error_raise_errno(err, "create \"%s\"", path);
 }
 
 static bool open_log(const struct executor_request *request, struct tee *tee, struct error *err)
 {
 	scoped(text_free) char *path = path_join(request->output, EXECUTOR_LOG);
 
-	tee->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
-	return tee->fd >= 0 || error_raise_errno(err, "create \"%s\"", path);
+	return stored_log_open(path, &system_clock, &tee->stored, err) &&
+	       (!request->plain_log || open_plain(request->output, &tee->plain, err));
+}
+
+static bool close_log(struct tee *tee, struct error *err)
+{
+	if (!stored_log_close(&tee->stored, err))
+		return false;
+	if (!tee->failure.kind)
+		return true;
+	error_move(err, &tee->failure);
+	return false;
+}
+
+bool executor_write_plain_log(const char *output, struct error *err)
+{
+	scoped(text_free) char *stored = path_join(output, EXECUTOR_LOG);
+	scoped(tee_free) struct tee tee = {.plain = -1};
+
+	if (!file_exists(stored))
+		return true;
+	return open_plain(output, &tee.plain, err) &&
+	       stored_log_each(stored, take_plain, &tee, err) && close_log(&tee, err);
 }
 
 static bool write_result(const struct executor_request *request, const struct build_result *result,
@@ -51,7 +96,7 @@ static bool write_result(const struct executor_request *request, const struct bu
 static bool build(const struct executor_request *request, struct build_result *out_result,
 	struct error *err)
 {
-	scoped(tee_free) struct tee tee = {.request = request, .fd = -1};
+	scoped(tee_free) struct tee tee = {.request = request, .plain = -1};
 	scoped(build_result_free) struct build_result result = {0};
 	const struct build_options options = {.source = request->source,
 		.buildspec = request->buildspec,
@@ -75,11 +120,10 @@ static bool build(const struct executor_request *request, struct build_result *o
 	if (!executor_clear(request->output, err) || !open_log(request, &tee, err))
 		return false;
 	if (!build_run(&options, &result, err))
-		return error_next(err, "its log so far: %s/%s", request->output, EXECUTOR_LOG);
-	if (tee.failure.kind) {
-		error_move(err, &tee.failure);
+		return error_next(err, "its log so far: %s/%s", request->output,
+			request->plain_log ? EXECUTOR_PLAIN_LOG : EXECUTOR_LOG);
+	if (!close_log(&tee, err))
 		return false;
-	}
 	if (!write_result(request, &result, err))
 		return false;
 	*out_result = result;

@@ -79,6 +79,10 @@ void stored_log_rewind(struct stored_log_reader *reader);
 /* Are there bytes behind the last whole block: was the writer cut off, or is it still at work? */
 bool stored_log_is_cut(const struct stored_log_reader *reader);
 
+/* Hands out the whole text; a log that is cut off ends there. */
+bool stored_log_each(const char *path, void (*take)(void *self, struct str piece), void *self,
+	struct error *err) must_use;
+
 /* Appends the text's last bytes, at most limit, to out: none when there is no such log. */
 bool stored_log_tail(const char *path, size_t limit, struct buf *out, struct error *err) must_use;
 

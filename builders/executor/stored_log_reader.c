@@ -185,6 +185,24 @@ bool stored_log_read(struct stored_log_reader *reader, bool skip, struct stored_
 	return true;
 }
 
+bool stored_log_each(const char *path, void (*take)(void *self, struct str piece), void *self,
+	struct error *err)
+{
+	scoped(stored_log_reader_free) struct stored_log_reader *reader = NULL;
+	scoped(stored_block_free) struct stored_block block = {0};
+	bool more = true;
+
+	if (!stored_log_reader_open(path, &reader, err))
+		return false;
+	while (more) {
+		if (!stored_log_read(reader, false, &block, &more, err))
+			return false;
+		if (more)
+			take(self, buf_str(&block.text));
+	}
+	return true;
+}
+
 /* Of all whole blocks. */
 static bool measure(struct stored_log_reader *reader, int64_t *out_total, struct error *err)
 {

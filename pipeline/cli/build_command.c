@@ -14,9 +14,9 @@
 
 static struct build_flags flags;
 static struct {
-	const char *commit, *repository, *output, *cache;
+	const char *commit, *repository, *output, *cache, *log;
 	bool no_cache, no_restore;
-} given = {"HEAD", ".", NULL, NULL, false, false};
+} given = {"HEAD", ".", NULL, NULL, "plain", false, false};
 
 static const struct option_row rows[] = {
 	{"commit", OPTION_TEXT, &given.commit, "REV", "what to build (default: HEAD)", NULL},
@@ -30,6 +30,9 @@ static const struct option_row rows[] = {
 		NULL},
 	{"no-restore", OPTION_SWITCH, &given.no_restore, NULL,
 		"build, although the same was built before", NULL},
+	{"log", OPTION_CHOICE, &given.log, "FORM",
+		"plain: shown, and kept as build.log, too; stored: only kept as build.log.zst",
+		"plain|stored"},
 	BUILD_FLAG_ROWS(flags),
 };
 
@@ -151,6 +154,11 @@ static struct limits limits_of(const struct project_service *service)
 		build->cpus};
 }
 
+static bool is_plain(void)
+{
+	return text_equal(given.log, "plain");
+}
+
 static struct executor_request request_of(const struct order *order)
 {
 	int64_t timeout_ms = flags.timeout_ms ? flags.timeout_ms : order->service->timeout_ms;
@@ -170,7 +178,8 @@ static struct executor_request request_of(const struct order *order)
 		.log_limit_bytes =
 			flags.log_bytes ? flags.log_bytes : order->service->build.log_bytes,
 		.timeout_ms = timeout_ms ? timeout_ms : DEFAULT_TIMEOUT_MS,
-		.log = build_input_show_log};
+		.plain_log = is_plain(),
+		.log = is_plain() ? build_input_show_log : NULL};
 }
 
 static bool report(struct command_context *context, const struct executor_request *request,
@@ -206,7 +215,8 @@ static bool restore(struct command_context *context, struct order *order, bool *
 		return false;
 	if (!*out_restored)
 		return true;
-	build_store_show(&origin, order->output);
+	if (!build_store_show(&origin, order->output, is_plain(), err))
+		return false;
 	if (context->json)
 		return build_store_write_result(&origin, order->commit.id, order->output,
 			&context->result, err);

@@ -6,12 +6,11 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "builders/executor/executor.h"
+#include "builders/executor/stored_log.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-enum { RESULT_LIMIT = 64 << 20, PIECE_BYTES = 64 * 1024 };
+enum { RESULT_LIMIT = 64 << 20 };
 
 void build_store_free(struct build_store *store)
 {
@@ -76,19 +75,16 @@ bool build_store_write_result(const struct store_origin *origin, const char *com
 	return true;
 }
 
-void build_store_show(const struct store_origin *origin, const char *output)
+bool build_store_show(const struct store_origin *origin, const char *output, bool plain,
+	struct error *err)
 {
 	scoped(text_free) char *path = path_join(output, EXECUTOR_LOG);
 	scoped(text_free) char *from = store_origin_text(origin);
-	scoped(descriptor_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char piece[PIECE_BYTES];
 
-	fprintf(stderr, "restored from %s: the same was built before, and this is its log\n", from);
-	for (;;) {
-		ssize_t size = fd < 0 ? 0 : read(fd, piece, sizeof(piece));
-
-		if (size <= 0)
-			return;
-		build_input_show_log(NULL, (struct str){piece, (size_t)size});
-	}
+	fprintf(stderr, "restored from %s: the same was built before%s\n", from,
+		plain ? ", and this is its log" : "");
+	if (!plain || !file_exists(path))
+		return true;
+	return stored_log_each(path, build_input_show_log, NULL, err) &&
+	       executor_write_plain_log(output, err);
 }

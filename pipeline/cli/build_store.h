@@ -27,7 +27,8 @@ void build_store_keep(const struct build_store *store, const char *commit, const
 bool build_store_write_result(const struct store_origin *origin, const char *commit,
 	const char *output, struct buf *out, struct error *err) must_use;
 
-/* Says where it comes from and shows the log, as a build would. */
-void build_store_show(const struct store_origin *origin, const char *output);
+/* Says where it comes from; plain: shows the log and writes it as plain text, as a build would. */
+bool build_store_show(const struct store_origin *origin, const char *output, bool plain,
+	struct error *err) must_use;
 
 #endif

@@ -3,12 +3,12 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/terminal.h"
 #include "pipeline/engine/engine.h"
 #include "pipeline/engine/run.h"
+#include "pipeline/engine/step_log.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { TAIL_LINES = 20, TAIL_BYTES = 8192 };
 
@@ -53,7 +53,8 @@ void report_write_line(const struct ledger_run *run, struct json_writer *w)
 static void write_step(const struct ledger_step *step, const char *folder, bool results,
 	struct json_writer *w)
 {
-	scoped(text_free) char *log = stage_log(folder, step->service, step->name);
+	scoped(text_free) char *log = step_log_said(folder, step->service, step->name);
+	scoped(text_free) char *output = step_log_output(folder, step->service, step->name);
 	scoped(json_free) struct json *result = NULL;
 	scoped(error_free) struct error err = {0};
 	int64_t end = step->ended_ms ? step->ended_ms : clock_now(&system_clock);
@@ -68,6 +69,8 @@ static void write_step(const struct ledger_step *step, const char *folder, bool 
 	json_put_int(w, "attempts", step->attempts);
 	if (step->attempts)
 		json_put_text(w, "log", log);
+	if (step->attempts && output)
+		json_put_text(w, "output", output);
 	if (results && *step->result) {
 		if (!json_parse(str_of(step->result), "result", NULL, &result, &err))
 			error_ignore(&err, "a result that is no JSON any more is left out");
@@ -207,62 +210,70 @@ static size_t tail_start(struct str text, int lines)
 	return start;
 }
 
-static void print_tail(FILE *out, const char *path)
+static void print_tail(FILE *out, const struct ledger_run *run, const struct ledger_step *step)
 {
-	scoped(descriptor_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char text[TAIL_BYTES];
-	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
-	off_t from = end > TAIL_BYTES ? end - TAIL_BYTES : 0;
-	ssize_t size = fd < 0 ? 0 : pread(fd, text, sizeof(text), from);
+	scoped(buf_free) struct buf text = {0}, safe = {0};
+	struct terminal_filter filter = {0};
 
-	if (size <= 0)
+	step_log_tail(run->folder, step->service, step->name, TAIL_BYTES, &text);
+	if (!text.size)
 		return;
-	size_t start = tail_start((struct str){text, (size_t)size}, TAIL_LINES);
+	size_t start = tail_start(buf_str(&text), TAIL_LINES);
 
-	fprintf(out, "--- %s\n", path);
-	fwrite(text + start, 1, (size_t)size - start, out);
-	if (text[size - 1] != '\n')
+	terminal_filter_feed(&filter, (struct str){text.data + start, text.size - start}, &safe);
+	terminal_filter_flush(&filter, &safe);
+	fprintf(out, "--- dogshore logs %lld %s %s\n", (long long)run->id, step->service,
+		step->name);
+	fwrite(safe.data, 1, safe.size, out);
+	if (safe.size && safe.data[safe.size - 1] != '\n')
 		fputc('\n', out);
 }
 
-/* The log of the step that gave the run its status; NULL when there is none. */
-static char *telling_log(struct ledger *ledger, const struct ledger_run *run, int *out_exit_status)
+/* The step that gave the run its status; NULL when there is none. */
+static const struct ledger_step *telling_step(const struct ledger_steps *steps,
+	const struct ledger_run *run)
 {
-	scoped(ledger_steps_free) struct ledger_steps steps = {0};
-	scoped(error_free) struct error err = {0};
-
-	if (!ledger_steps_find(ledger, run->id, &steps, &err))
-		error_ignore(&err, "the run's own outcome is told anyway");
-	for (size_t i = 0; i < steps.count; i++)
-		if (steps.items[i].status == run->status) {
-			*out_exit_status = steps.items[i].exit_status;
-			return stage_log(run->folder, steps.items[i].service, steps.items[i].name);
-		}
-	*out_exit_status = 0;
+	for (size_t i = 0; i < steps->count; i++)
+		if (steps->items[i].status == run->status)
+			return &steps->items[i];
 	return NULL;
+}
+
+static void find_steps(struct ledger *ledger, const struct ledger_run *run,
+	struct ledger_steps *out_steps)
+{
+	struct error err = {0};
+
+	if (!ledger_steps_find(ledger, run->id, out_steps, &err))
+		error_ignore(&err, "the run's own outcome is told anyway");
 }
 
 void report_print_failure(FILE *out, struct ledger *ledger, const struct ledger_run *run)
 {
-	int exit_status;
-	scoped(text_free) char *log = telling_log(ledger, run, &exit_status);
+	scoped(ledger_steps_free) struct ledger_steps steps = {0};
 
-	if (log)
-		print_tail(out, log);
+	find_steps(ledger, run, &steps);
+	const struct ledger_step *step = telling_step(&steps, run);
+
+	if (step)
+		print_tail(out, run, step);
 }
 
 char *report_advice(struct ledger *ledger, const struct ledger_run *run, int *out_exit_status)
 {
-	scoped(text_free) char *log = telling_log(ledger, run, out_exit_status);
-	scoped(descriptor_close) int fd = log ? open(log, O_RDONLY | O_CLOEXEC) : -1;
-	char text[TAIL_BYTES];
-	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
-	off_t from = end > TAIL_BYTES ? end - TAIL_BYTES : 0;
-	ssize_t size = fd < 0 ? 0 : pread(fd, text, sizeof(text), from);
-	struct str rest = {text, size > 0 ? (size_t)size : 0}, advice = {0};
+	scoped(ledger_steps_free) struct ledger_steps steps = {0};
+	scoped(buf_free) struct buf text = {0};
 	static const char mark[] = "  next:  ";
+	struct str advice = {0};
 
-	while (rest.size) {
+	find_steps(ledger, run, &steps);
+	const struct ledger_step *step = telling_step(&steps, run);
+
+	*out_exit_status = step ? step->exit_status : 0;
+	if (!step)
+		return NULL;
+	step_log_tail(run->folder, step->service, step->name, TAIL_BYTES, &text);
+	for (struct str rest = buf_str(&text); rest.size;) {
 		struct str line = str_cut(&rest, '\n');
 
 		if (str_starts_with(line, mark))
@@ -270,5 +281,7 @@ char *report_advice(struct ledger *ledger, const struct ledger_run *run, int *ou
 	}
 	if (advice.size)
 		return str_copy(advice);
-	return size > 0 ? memory_format("read its log: %s", log) : NULL;
+	return text.size ? memory_format("read its log: dogshore logs %lld %s %s",
+				   (long long)run->id, step->service, step->name)
+			 : NULL;
 }

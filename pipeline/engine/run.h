@@ -123,8 +123,6 @@ bool stage_lock(struct run *run, struct run_step *step, bool *out_held, struct e
 void stage_unlock(struct run_step *step);
 /* Where the image of a service goes: "HOST/app/service", "" without a registry. Owned. */
 char *stage_repository(const struct run *run, const struct run_service *service) must_use;
-/* The log of a step; owned. */
-char *stage_log(const char *folder, const char *service, const char *step) must_use;
 
 /* prune.c */
 /* No image of the state folder is removed until the run is freed. */

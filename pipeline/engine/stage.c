@@ -5,17 +5,13 @@
 #include "base/path.h"
 #include "pipeline/engine/image_stage.h"
 #include "pipeline/engine/run.h"
+#include "pipeline/engine/step_log.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 enum { RESULT_BYTES_MAX = 1024 * 1024, LOG_TAIL_BYTES = 4096, REASON_MAX = 400 };
-
-char *stage_log(const char *folder, const char *service, const char *step)
-{
-	return memory_format("%s/%s/%s.log", folder, service, step);
-}
 
 char *stage_repository(const struct run *run, const struct run_service *service)
 {
@@ -56,6 +52,7 @@ static bool build_command(struct run *run, struct run_service *service, struct s
 	add_flag(argv, "--commit", run->row.commit);
 	add_flag(argv, "--repository", run->row.repository);
 	add_flag(argv, "--output", output);
+	add_flag(argv, "--log", "stored");
 	if (run->row.fresh)
 		strings_add(argv, "--no-restore");
 	add_pairs(argv, "--env", &service->service->env);
@@ -219,7 +216,7 @@ bool stage_start(struct run *run, struct run_step *step, struct error *err)
 	scoped(descriptor_close) int out = -1, log = -1, lock = -1;
 	scoped(text_free) char *result = result_path(run, step), *lock_file = lock_path(run, step);
 	scoped(text_free) char *log_file =
-		stage_log(run->row.folder, step->row.service, step->row.name);
+		step_log_said(run->row.folder, step->row.service, step->row.name);
 
 	if (!folder_make(service->folder, 0700, err) || !command_of(run, step, &argv, err) ||
 		!open_output(result, &out, err) || !open_output(log_file, &log, err) ||
@@ -233,7 +230,7 @@ bool stage_start(struct run *run, struct run_step *step, struct error *err)
 void stage_note(const struct run *run, const struct run_step *step, const struct error *err)
 {
 	scoped(text_free) char *path =
-		stage_log(run->row.folder, step->row.service, step->row.name);
+		step_log_said(run->row.folder, step->row.service, step->row.name);
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	FILE *log = fd < 0 ? NULL : fdopen(fd, "a");
 
@@ -247,15 +244,13 @@ void stage_note(const struct run *run, const struct run_step *step, const struct
 }
 
 /* The last line of a log that says something. */
-static char *last_line(const char *path)
+static char *last_line(const struct run *run, const struct run_step *step)
 {
-	scoped(descriptor_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char text[LOG_TAIL_BYTES];
-	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
-	off_t from = end > LOG_TAIL_BYTES ? end - LOG_TAIL_BYTES : 0;
-	ssize_t size = fd < 0 ? 0 : pread(fd, text, sizeof(text), from);
-	struct str rest = {text, size > 0 ? (size_t)size : 0};
+	scoped(buf_free) struct buf text = {0};
 	struct str last = {0};
+
+	step_log_tail(run->row.folder, step->row.service, step->row.name, LOG_TAIL_BYTES, &text);
+	struct str rest = buf_str(&text);
 
 	while (rest.size) {
 		struct str line = str_trim(str_cut(&rest, '\n'));
@@ -266,7 +261,8 @@ static char *last_line(const char *path)
 	return last.size ? str_copy(last) : NULL;
 }
 
-static char *reason_of(const struct json *result, const char *log)
+static char *reason_of(const struct run *run, const struct run_step *step,
+	const struct json *result)
 {
 	const char *message = json_get_text(json_get(result, "error"), "message", NULL);
 	const char *cause = json_get_text(result, "cause", NULL);
@@ -277,7 +273,7 @@ static char *reason_of(const struct json *result, const char *log)
 			message ? message
 			: cause ? cause
 				: reason);
-	scoped(text_free) char *line = last_line(log);
+	scoped(text_free) char *line = last_line(run, step);
 
 	return line ? memory_format("%.*s", REASON_MAX, line) : NULL;
 }
@@ -331,7 +327,6 @@ void stage_end(struct run *run, struct run_step *step)
 	size_t at = (size_t)(step - run->steps);
 	scoped(error_free) struct error err = {0};
 	scoped(json_free) struct json *result = NULL;
-	scoped(text_free) char *log = stage_log(run->row.folder, step->row.service, step->row.name);
 	struct process_exit exit = {0};
 
 	loop_remove(run->options->loop, &step->watch);
@@ -353,7 +348,7 @@ void stage_end(struct run *run, struct run_step *step)
 	} else if (!exit.exited) {
 		run_set(run, at, OUTCOME_ERROR, "the stage was ended by signal %d", exit.status);
 	} else {
-		scoped(text_free) char *reason = reason_of(result, log);
+		scoped(text_free) char *reason = reason_of(run, step, result);
 
 		run_set(run, at, outcome, "%s", reason ? reason : "it gave no reason");
 	}

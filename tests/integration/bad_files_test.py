@@ -87,12 +87,12 @@ def missing_files():
 
 def a_wrong_buildspec():
     stage.put("svc/buildspec.yml", "version: 0.2\nphases: [\n")
-    bad("wrong YAML in the buildspec", 2, "svc/buildspec.yml:3", "build.log")
+    bad("wrong YAML in the buildspec", 2, "svc/buildspec.yml:3", "dogshore logs")
 
 
 def a_build_that_fails():
     stage.build_with("echo the compiler is sad; exit 7")
-    bad("a build that fails", 1, "exit 7", "exit status 7", "build.log")
+    bad("a build that fails", 1, "exit 7", "exit status 7", "dogshore logs")
 
 
 def an_artifact_that_is_missing():

@@ -96,7 +96,8 @@ TEST(without_advice_the_log_is_named_and_without_a_log_nothing)
 	scoped(text_free) char *log = report_advice(recorded.ledger, &recorded.run, &exit_status);
 
 	CHECK_CONTAINS(log, "read its log: ");
-	CHECK_CONTAINS(log, "/one/image.log");
+	CHECK_CONTAINS(log, "dogshore logs ");
+	CHECK_CONTAINS(log, " one image");
 }
 
 TEST(advice_far_up_a_long_log_is_not_looked_for)
