@@ -59,8 +59,8 @@ bool build_evidence_add(const struct image *image, const struct build_evidence *
 		!layout_find_tag(&layout, image->tag, &subject, err))
 		return false;
 	add_packages(image, &packages);
-	return (!wanted->facts ||
-		       evidence_provenance(&layout, &subject, &facts,
-			       packer_compressor(wanted->compression), &packages, signer, err)) &&
+	return (!wanted->facts || evidence_provenance(&layout, &subject, &facts,
+					  compression_identity(wanted->compression), &packages,
+					  signer, err)) &&
 	       (!signer || evidence_sign(&layout, &subject, "", signer, err));
 }

@@ -147,7 +147,7 @@ static struct json *number_or_nothing(struct str text)
 	return text.data && str_to_int(str_trim(text), &value) ? json_int_new(value) : NULL;
 }
 
-/* "zstd 1.5.4 level 3, blocks of 262144" in its parts. */
+/* "zstd 1.5.4 level 1, what else decides" in its parts. */
 static struct json *compressor_of(const char *text)
 {
 	struct str rest = str_of(text), first = str_cut(&rest, ','), name = str_cut(&first, ' ');
@@ -157,12 +157,9 @@ static struct json *compressor_of(const char *text)
 		return NULL;
 	(void)str_cut(&first, ' ');
 	rest = str_trim(rest);
-	struct str block = str_starts_with(rest, "blocks of ")
-				   ? (struct str){rest.data + 10, rest.size - 10}
-				   : (struct str){0};
 	return json_object_of("name", json_str_new(name), "version",
 		version.size ? json_str_new(version) : NULL, "level", number_or_nothing(first),
-		"blockSize", number_or_nothing(block), NULL);
+		"parameters", rest.size ? json_str_new(rest) : NULL, NULL);
 }
 
 static struct json *dependencies(const struct provenance_facts *facts,

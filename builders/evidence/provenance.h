@@ -59,7 +59,7 @@ void provenance_items_add(struct provenance_items *list, const char *name, const
 	const char *media_type, const struct digest *digest);
 void provenance_items_free(struct provenance_items *list);
 
-/* compressor: packer_compressor()'s text, NULL when it is not known. The statement has the predicate;
+/* compressor: compression_identity()'s text, NULL when it is not known. The statement has the predicate;
  * its subjects are the caller's business. */
 void provenance_write(const struct provenance_facts *facts, const char *compressor,
 	const struct provenance_items *packages, const struct provenance_items *byproducts,

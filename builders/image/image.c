@@ -274,25 +274,26 @@ static bool collect(struct builder *b, struct error *err)
 }
 
 /* Takes *work. */
-static bool end_layer(struct builder *b, struct layer_work **work, struct error *err)
+static bool end_layer(struct builder *b, size_t number, struct layer_work **work, struct error *err)
 {
-	struct layer *layer = &b->image->layers[b->image->layer_count];
+	struct layer *layer = &b->image->layers[number];
 
 	if (!layer_end(work, layer, err))
 		return false;
-	b->image->layer_count++;
 	b->image->size_bytes += layer->packed.size_bytes;
 	return true;
 }
 
+/* The last layer first: the program is compressed while OpenSSL is loaded, and what is small comes last,
+ * so that both processors end at about the same time. */
 static bool build_each(struct builder *b, const struct layer_plan *plan,
 	const struct layer_options *options, const struct layout *layout, struct error *err)
 {
-	for (size_t i = 0; i < plan->count; i++) {
+	for (size_t i = plan->count; i-- > 0;) {
 		struct layer_work *work = NULL;
 
 		if (!layer_begin(&b->image->tree, &plan->parts[i], options, layout, &work, err) ||
-			!end_layer(b, &work, err))
+			!end_layer(b, i, &work, err))
 			return false;
 	}
 	return true;
@@ -309,17 +310,17 @@ static bool build_in_turns(struct builder *b, const struct layer_plan *plan,
 	options[1].packer = second;
 	packer_alternates(options[0].packer);
 	packer_alternates(second);
-	for (size_t i = 0; i < plan->count; i++) {
+	for (size_t i = plan->count; i-- > 0;) {
 		scoped(layer_work_free) struct layer_work *work = NULL;
 
 		if (!layer_begin(&b->image->tree, &plan->parts[i], &options[i % 2], layout, &work,
 			    err) ||
-			(before && !end_layer(b, &before, err)))
+			(before && !end_layer(b, i + 1, &before, err)))
 			return false;
 		before = work;
 		work = NULL;
 	}
-	return !before || end_layer(b, &before, err);
+	return !before || end_layer(b, 0, &before, err);
 }
 
 static bool build_layers(struct builder *b, const struct layout *layout, struct error *err)
@@ -343,6 +344,7 @@ static bool build_layers(struct builder *b, const struct layout *layout, struct 
 		options.fence_identity = leak_fence_identity(b->fence, &key);
 	}
 	image->layers = memory_new_array(plan.count, sizeof(image->layers[0]));
+	image->layer_count = plan.count;
 	bool done = plan.count >= TURNS_FROM ? build_in_turns(b, &plan, &options, layout, err)
 					     : build_each(b, &plan, &options, layout, err);
 	packer_rest(b->packer);

@@ -101,7 +101,7 @@ static struct digest key_of_inputs(const struct listing *list, const struct laye
 	struct hasher *hasher = hasher_new();
 
 	hash_text(hasher, "layer by files 1");
-	hash_text(hasher, packer_compressor(options->compression));
+	hash_text(hasher, compression_identity(options->compression));
 	hasher_add(hasher, &options->modified_s, sizeof(options->modified_s));
 	for (size_t i = 0; i < list->count; i++) {
 		const struct tree_entry *entry = list->items[i].entry;
@@ -127,7 +127,7 @@ static struct digest key_of_content(const struct digest *diff_id, enum compressi
 	struct hasher *hasher = hasher_new();
 
 	hash_text(hasher, "layer by content 1");
-	hash_text(hasher, packer_compressor(compression));
+	hash_text(hasher, compression_identity(compression));
 	hasher_add(hasher, diff_id->bytes, sizeof(diff_id->bytes));
 	struct digest key = hasher_finish(hasher);
 	hasher_free(&hasher);

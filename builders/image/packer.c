@@ -3,71 +3,16 @@
 #include "base/file.h"
 #include "base/memory.h"
 
-#include <libdeflate.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <zstd.h>
 
 enum {
-	BLOCK_SIZE = 256 << 10,
-	OUT_SIZE = BLOCK_SIZE +
-		   (16 << 10), /* over what either compressor makes at worst: 2 KiB more */
-	SLOT_SIZE = BLOCK_SIZE + OUT_SIZE,
-	SLOTS = 8,
+	SLOT_SIZE = 2 * COMPRESSION_BLOCK_LIMIT + COMPRESSION_MORE,
+	SLOTS = 4,
 	HELPER_LIMIT = 3,
-	ZSTD_LEVEL = 3,
-	GZIP_LEVEL = 6,
 };
-
-struct compression_row {
-	const char *name, *media_type;
-};
-
-static const struct compression_row compressions[] = {
-	[COMPRESSION_ZSTD] = {"zstd", "application/vnd.oci.image.layer.v1.tar+zstd"},
-	[COMPRESSION_GZIP] = {"gzip", "application/vnd.oci.image.layer.v1.tar+gzip"},
-	[COMPRESSION_NONE] = {"none", "application/vnd.oci.image.layer.v1.tar"},
-};
-
-bool compression_of_name(const char *name, enum compression *out_compression)
-{
-	for (size_t i = 0; i < countof(compressions); i++) {
-		if (text_equal(compressions[i].name, name)) {
-			*out_compression = (enum compression)i;
-			return true;
-		}
-	}
-	return false;
-}
-
-const char *compression_name(enum compression compression)
-{
-	return compressions[compression].name;
-}
-
-const char *compression_media_type(enum compression compression)
-{
-	return compressions[compression].media_type;
-}
-
-const char *packer_compressor(enum compression compression)
-{
-	static char zstd[64];
-
-	switch (compression) {
-	case COMPRESSION_ZSTD:
-		snprintf(zstd, sizeof(zstd), "zstd %s level %d, blocks of %d", ZSTD_versionString(),
-			ZSTD_LEVEL, BLOCK_SIZE);
-		return zstd;
-	case COMPRESSION_GZIP:
-		return "libdeflate " LIBDEFLATE_VERSION_STRING " level 6, blocks of 262144";
-	case COMPRESSION_NONE:
-		break;
-	}
-	return "none";
-}
 
 /*
  * A slot goes round: filled by the owner -> (FULL) compressed by a helper or the owner -> (DONE)
@@ -81,15 +26,9 @@ enum slot_state {
 };
 
 struct slot {
-	char *in, *out; /* in the packer's memory */
+	char *in, *out; /* in the packer's memory; out lies behind what its block may have */
 	size_t in_size, out_size;
 	enum slot_state state; /* guarded by the packer's mutex */
-};
-
-/* What one thread compresses with. */
-struct engine {
-	ZSTD_CCtx *zstd;
-	struct libdeflate_compressor *deflate;
 };
 
 struct packer {
@@ -101,8 +40,10 @@ struct packer {
 	size_t filling; /* slot being filled */
 	size_t writing; /* oldest slot that was not written yet; changed under the mutex */
 	size_t waiting; /* slots submitted and not yet written; the owner's alone */
-	struct hasher *diff_hasher, *blob_hasher;
-	struct engine engine;
+	size_t behind;  /* the last of these that were not hashed yet */
+	size_t blocks;  /* of this blob that were submitted */
+	struct hasher *diff_hasher, *blob_hasher; /* NULL: not needed yet */
+	struct compressor compressor;
 	struct packed packed;
 	bool peeked; /* the diff_id is known and everything was hashed for it */
 
@@ -110,16 +51,17 @@ struct packer {
 	pthread_mutex_t mutex;
 	pthread_cond_t work, done;
 	pthread_t helpers[HELPER_LIMIT];
-	struct engine engines[HELPER_LIMIT];
+	struct compressor compressors[HELPER_LIMIT];
 	size_t helper_count;
 	bool all_started;
 	bool flushes; /* packer_flush() is worth while */
+	bool loading; /* a helper loads the libraries */
 	bool ending;
 };
 
 struct helper_start {
 	struct packer *packer;
-	struct engine *engine;
+	struct compressor *compressor;
 };
 
 /*
@@ -135,10 +77,8 @@ static void map_slots(struct packer *packer)
 		exit(3);
 	}
 	madvise(packer->memory, SLOTS * SLOT_SIZE, MADV_HUGEPAGE);
-	for (size_t i = 0; i < SLOTS; i++) {
+	for (size_t i = 0; i < SLOTS; i++)
 		packer->slots[i].in = packer->memory + i * SLOT_SIZE;
-		packer->slots[i].out = packer->slots[i].in + BLOCK_SIZE;
-	}
 }
 
 struct packer *packer_new(enum compression compression)
@@ -151,16 +91,6 @@ struct packer *packer_new(enum compression compression)
 	pthread_cond_init(&packer->work, NULL);
 	pthread_cond_init(&packer->done, NULL);
 	return packer;
-}
-
-static void engine_free(struct engine *engine)
-{
-	/* Freeing nothing would load the library first (cmake/lazy.cmake). */
-	if (engine->zstd)
-		ZSTD_freeCCtx(engine->zstd);
-	if (engine->deflate)
-		libdeflate_free_compressor(engine->deflate);
-	*engine = (struct engine){0};
 }
 
 void packer_rest(struct packer *packer)
@@ -176,7 +106,7 @@ static void end_helpers(struct packer *packer)
 	packer_rest(packer);
 	for (size_t i = 0; i < packer->helper_count; i++) {
 		pthread_join(packer->helpers[i], NULL);
-		engine_free(&packer->engines[i]);
+		compressor_free(&packer->compressors[i]);
 	}
 	packer->helper_count = 0;
 }
@@ -188,7 +118,7 @@ void packer_free(struct packer **packer)
 	if (!p)
 		return;
 	end_helpers(p);
-	engine_free(&p->engine);
+	compressor_free(&p->compressor);
 	munmap(p->memory, SLOTS * SLOT_SIZE);
 	hasher_free(&p->diff_hasher);
 	hasher_free(&p->blob_hasher);
@@ -199,41 +129,13 @@ void packer_free(struct packer **packer)
 	*packer = NULL;
 }
 
-static bool open_zstd(struct engine *engine)
+/* Only running out of memory makes it fail. */
+static void compress(const struct packer *packer, struct compressor *compressor, struct slot *slot)
 {
-	if (engine->zstd)
-		return true;
-	engine->zstd = ZSTD_createCCtx();
-	if (!engine->zstd)
-		return false;
-	ZSTD_CCtx_setParameter(engine->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL);
-	ZSTD_CCtx_setParameter(engine->zstd, ZSTD_c_checksumFlag, 1);
-	return true;
-}
+	size_t room = (size_t)(slot->out - slot->in) + COMPRESSION_MORE;
 
-static size_t compress_zstd(struct engine *engine, const struct slot *slot, size_t room)
-{
-	if (!open_zstd(engine))
-		return 0;
-	size_t size = ZSTD_compress2(engine->zstd, slot->out, room, slot->in, slot->in_size);
-	return ZSTD_isError(size) ? 0 : size;
-}
-
-/* libdeflate writes a gzip header without a time. */
-static size_t compress_gzip(struct engine *engine, const struct slot *slot, size_t room)
-{
-	if (!engine->deflate)
-		engine->deflate = libdeflate_alloc_compressor(GZIP_LEVEL);
-	if (!engine->deflate)
-		return 0;
-	return libdeflate_gzip_compress(engine->deflate, slot->in, slot->in_size, slot->out, room);
-}
-
-/* Only running out of memory makes it fail: out has room for the worst case. */
-static void compress(enum compression compression, struct engine *engine, struct slot *slot)
-{
-	slot->out_size = compression == COMPRESSION_ZSTD ? compress_zstd(engine, slot, OUT_SIZE)
-							 : compress_gzip(engine, slot, OUT_SIZE);
+	slot->out_size = compressor_run(compressor, packer->compression, slot->in, slot->in_size,
+		slot->out, room);
 }
 
 /* The oldest full slot becomes the caller's; NULL when there is none. Mutex held. */
@@ -253,14 +155,14 @@ static void *help(void *context)
 {
 	struct helper_start *start = context;
 	struct packer *packer = start->packer;
-	struct engine *engine = start->engine;
+	struct compressor *compressor = start->compressor;
 
 	free(start);
-	/* Loads the libraries while nothing is to be done yet. */
+	/* Loads the libraries while nothing is to be done yet: first the one that the owner needs first. */
+	compressor_warm(compressor, packer->compression);
 	digest_load();
-	if (packer->compression == COMPRESSION_ZSTD)
-		(void)open_zstd(engine);
 	pthread_mutex_lock(&packer->mutex);
+	packer->loading = false;
 	while (!packer->ending) {
 		struct slot *slot = take_full(packer);
 		if (!slot) {
@@ -268,7 +170,7 @@ static void *help(void *context)
 			continue;
 		}
 		pthread_mutex_unlock(&packer->mutex);
-		compress(packer->compression, engine, slot);
+		compress(packer, compressor, slot);
 		pthread_mutex_lock(&packer->mutex);
 		slot->state = SLOT_DONE;
 		pthread_cond_signal(&packer->done);
@@ -286,7 +188,7 @@ static void start_helpers(struct packer *packer, size_t limit)
 
 	while (packer->helper_count < limit && (int)packer->helper_count < processors - 1) {
 		struct helper_start *start = memory_new(sizeof(*start));
-		*start = (struct helper_start){packer, &packer->engines[packer->helper_count]};
+		*start = (struct helper_start){packer, &packer->compressors[packer->helper_count]};
 		if (pthread_create(&packer->helpers[packer->helper_count], NULL, help, start) !=
 			0) {
 			free(start);
@@ -309,7 +211,7 @@ static void reset_slots(struct packer *packer)
 		slot->state = SLOT_EMPTY;
 		slot->in_size = 0;
 	}
-	packer->filling = packer->writing = packer->waiting = 0;
+	packer->filling = packer->writing = packer->waiting = packer->behind = 0;
 	pthread_mutex_unlock(&packer->mutex);
 }
 
@@ -322,10 +224,9 @@ void packer_begin(struct packer *packer, int fd, const char *what)
 	packer->what = what;
 	packer->packed = (struct packed){0};
 	packer->peeked = false;
+	packer->blocks = 0;
 	hasher_free(&packer->diff_hasher);
 	hasher_free(&packer->blob_hasher);
-	packer->diff_hasher = hasher_new();
-	packer->blob_hasher = hasher_new();
 }
 
 void packer_alternates(struct packer *packer)
@@ -335,13 +236,35 @@ void packer_alternates(struct packer *packer)
 
 void packer_warm(struct packer *packer)
 {
-	if (packer->compression != COMPRESSION_NONE)
-		start_helpers(packer, 1);
+	if (packer->compression == COMPRESSION_NONE)
+		return;
+	packer->loading = true;
+	start_helpers(packer, 1);
+	if (packer->helper_count == 0)
+		packer->loading = false;
+}
+
+/* Waits until OpenSSL is loaded, if it is not yet. */
+static struct hasher *ready(struct hasher **hasher)
+{
+	if (!*hasher)
+		*hasher = hasher_new();
+	return *hasher;
+}
+
+/* Hashes what was submitted. Helpers may compress it at the same time; both only read it. */
+static void catch_up(struct packer *packer)
+{
+	for (; packer->behind > 0; packer->behind--) {
+		const struct slot *slot =
+			&packer->slots[(packer->filling + SLOTS - packer->behind) % SLOTS];
+		hasher_add(ready(&packer->diff_hasher), slot->in, slot->in_size);
+	}
 }
 
 static bool write_out(struct packer *packer, const char *bytes, size_t size, struct error *err)
 {
-	hasher_add(packer->blob_hasher, bytes, size);
+	hasher_add(ready(&packer->blob_hasher), bytes, size);
 	packer->packed.size_bytes += (int64_t)size;
 	return descriptor_write_all(packer->fd, bytes, size, packer->what, err);
 }
@@ -359,13 +282,14 @@ static bool write_oldest(struct packer *packer, struct error *err)
 			continue;
 		}
 		pthread_mutex_unlock(&packer->mutex);
-		compress(packer->compression, &packer->engine, slot);
+		compress(packer, &packer->compressor, slot);
 		pthread_mutex_lock(&packer->mutex);
 		slot->state = SLOT_DONE;
 	}
 	oldest->state = SLOT_EMPTY;
 	packer->writing = (packer->writing + 1) % SLOTS;
 	pthread_mutex_unlock(&packer->mutex);
+	catch_up(packer);
 	packer->waiting--;
 
 	if (oldest->out_size == 0)
@@ -391,27 +315,32 @@ static bool submit(struct packer *packer, bool last, struct error *err)
 		start_helpers(packer, HELPER_LIMIT);
 		packer->all_started = true;
 	}
+	slot->out = slot->in + compression_block_size(packer->blocks++);
 	pthread_mutex_lock(&packer->mutex);
 	slot->state = SLOT_FULL;
+	bool loading = packer->loading;
 	pthread_cond_signal(&packer->work);
 	pthread_mutex_unlock(&packer->mutex);
 	packer->filling = (packer->filling + 1) % SLOTS;
 	packer->waiting++;
 
-	/* Hashed while a helper compresses the same block; both only read it. */
+	/* As long as there is nothing to hash with, what is to be compressed comes first. */
 	if (!packer->peeked)
-		hasher_add(packer->diff_hasher, slot->in, slot->in_size);
+		packer->behind++;
+	if (!loading)
+		catch_up(packer);
 	return packer->waiting < SLOTS || write_oldest(packer, err);
 }
 
 bool packer_room(struct packer *packer, char **out_room, size_t *out_size, struct error *err)
 {
-	if (packer->slots[packer->filling].in_size == BLOCK_SIZE && !submit(packer, false, err))
+	if (packer->slots[packer->filling].in_size == compression_block_size(packer->blocks) &&
+		!submit(packer, false, err))
 		return false;
 	struct slot *slot = &packer->slots[packer->filling];
 
 	*out_room = slot->in + slot->in_size;
-	*out_size = BLOCK_SIZE - slot->in_size;
+	*out_size = compression_block_size(packer->blocks) - slot->in_size;
 	return true;
 }
 
@@ -445,7 +374,8 @@ bool packer_peek(struct packer *packer, struct digest *out_diff_id)
 
 	if (packer->packed.size_bytes > 0 || packer->compression == COMPRESSION_NONE)
 		return false;
-	hasher_add(packer->diff_hasher, slot->in, slot->in_size);
+	catch_up(packer);
+	hasher_add(ready(&packer->diff_hasher), slot->in, slot->in_size);
 	packer->packed.diff_id = hasher_finish(packer->diff_hasher);
 	packer->peeked = true;
 	*out_diff_id = packer->packed.diff_id;
@@ -467,11 +397,11 @@ bool packer_finish(struct packer *packer, struct packed *out_packed, struct erro
 	while (packer->waiting > 0)
 		if (!write_oldest(packer, err))
 			return false;
-	packer->packed.digest = hasher_finish(packer->blob_hasher);
+	packer->packed.digest = hasher_finish(ready(&packer->blob_hasher));
 	if (packer->compression == COMPRESSION_NONE)
 		packer->packed.diff_id = packer->packed.digest;
 	else if (!packer->peeked)
-		packer->packed.diff_id = hasher_finish(packer->diff_hasher);
+		packer->packed.diff_id = hasher_finish(ready(&packer->diff_hasher));
 	*out_packed = packer->packed;
 	return true;
 }

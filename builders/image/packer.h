@@ -2,32 +2,20 @@
  * packer.h - bytes in, a compressed blob out, both hashed on the way: each byte is read, hashed and
  *            compressed once.
  *
- * The stream is cut into blocks of 256 KiB, each compressed on its own (a zstd frame, a gzip
- * member), so the output depends neither on how many processors helped nor on how the bytes
- * arrived. It costs no size (libcrypto.so: 1.97 MB whole, 1.96 MB in blocks).
+ * The stream is cut into blocks, each compressed on its own (compression.h), so the output depends
+ * neither on how many processors helped nor on how the bytes arrived. It costs no size: shared
+ * libraries become 38.8 % in blocks of 1 MiB and 38.6 % in blocks of 2.
  *
  * Promise   the diff_id depends on the bytes alone; the digest also on the compressor's version,
- *           which packer_compressor() names.
+ *           which compression_identity() names.
  * Threads   a packer is used by one thread; it starts helpers from the second block on.
- * Memory    about 5 MiB.
+ * Memory    8 MiB, as much of it as the largest layer needs.
  */
 #ifndef BUILDERS_IMAGE_PACKER_H
 #define BUILDERS_IMAGE_PACKER_H
 
 #include "base/digest.h"
-
-enum compression {
-	COMPRESSION_ZSTD, /* level 3, content checksum */
-	COMPRESSION_GZIP, /* libdeflate level 6 */
-	COMPRESSION_NONE,
-};
-
-bool compression_of_name(const char *name, enum compression *out_compression) must_use;
-const char *compression_name(enum compression compression);
-/* The media type of a layer so compressed. */
-const char *compression_media_type(enum compression compression);
-/* "zstd 1.5.4 level 3": recorded where a digest must be made again. Static. */
-const char *packer_compressor(enum compression compression);
+#include "builders/image/compression.h"
 
 struct packer; /* used again for one blob after the other; holds the memory and the helpers */
 
@@ -59,7 +47,7 @@ struct packed {
 };
 
 /*
- * Call when all was added. True while nothing was written yet (up to 2 MiB, compressed):
+ * Call when all was added. True while nothing was written yet (up to 3 MiB, compressed):
  * *out_diff_id is then what packer_finish() will say, so that the caller can leave it when it has a
  * blob of this diff_id already.
  */

@@ -94,8 +94,8 @@ def credentials_in_files_stop_the_build():
 
 
 def a_secret_is_found_where_blocks_meet():
-    # files are read in blocks of at most 256 KiB
-    for offset in range(256 * 1024 - 1600, 256 * 1024 + 40, 97):
+    # the first block of a layer is of 512 KiB
+    for offset in range(512 * 1024 - 1600, 512 * 1024 + 40, 97):
         content = os.urandom(1) * offset + b"\n" + TOKEN.encode() + b"\n" + bytes(300000)
         result = holds("blob", content, "--no-cache")
         if result.status != 1 or f"(byte {offset + 1})" not in result.said:

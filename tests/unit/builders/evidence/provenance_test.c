@@ -21,8 +21,8 @@ TEST(facts_become_slsa_provenance_and_are_read_from_it)
 	REQUIRE_OK(provenance_facts_parse(str_of(text), "facts", &facts, &err));
 	provenance_items_add(&packages, "libc6", "pkg:deb/debian/libc6@2?arch=amd64", NULL, NULL);
 	provenance_items_add(&made, "application/spdx+json", NULL, "m", &digest);
-	provenance_write(&facts, "zstd 1.5.4 level 3, blocks of 262144", &packages, &made,
-		&statement);
+	provenance_write(&facts, "zstd 1.5.4 level 1, blocks of 5, matches from 6", &packages,
+		&made, &statement);
 	json_write(statement.predicate, &out);
 	/* slsa.dev/spec/v1.0/provenance: the names of the members and their nesting. */
 	CHECK_TEXT(buf_text(&out),
@@ -30,7 +30,8 @@ TEST(facts_become_slsa_provenance_and_are_read_from_it)
 		"\"externalParameters\":{\"repository\":\"https://git.example.com/a\",\"commit\":"
 		"\"0123456789012345678901234567890123456789\",\"service\":\"rooms\",\"buildspec\":"
 		"{\"path\":\"buildspec.yml\"}},\"internalParameters\":{\"compressor\":{\"name\":"
-		"\"zstd\",\"version\":\"1.5.4\",\"level\":3,\"blockSize\":262144}},"
+		"\"zstd\",\"version\":\"1.5.4\",\"level\":1,\"parameters\":"
+		"\"blocks of 5, matches from 6\"}},"
 		"\"resolvedDependencies\":[{\"name\":\"source\",\"uri\":"
 		"\"git+https://git.example.com/a@0123456789012345678901234567890123456789\","
 		"\"digest\":{\"gitCommit\":\"0123456789012345678901234567890123456789\"}},"

@@ -57,7 +57,7 @@ static bool pack(enum compression compression, const char *bytes, size_t size, s
 
 TEST(zstd_output_decompresses_to_the_input)
 {
-	size_t size = 1800000; /* seven blocks, the last one not full */
+	size_t size = 4800000; /* six blocks, the last one not full */
 	scoped(text_free) char *bytes = make_bytes(size);
 	scoped(buf_free) struct buf blob = {0};
 	struct packed packed;
@@ -70,9 +70,32 @@ TEST(zstd_output_decompresses_to_the_input)
 	CHECK(packed.size_bytes < packed.diff_bytes);
 }
 
+/* compression.h: two blocks of 512 KiB, then such of 1 MiB, each a frame of its own that says how much
+ * it holds and has a checksum. */
+TEST(zstd_output_is_a_frame_for_each_block)
+{
+	static const unsigned long long sizes[] = {512 << 10, 512 << 10, 1 << 20, 1 << 20, 7};
+	scoped(text_free) char *bytes = make_bytes((3 << 20) + 7);
+	scoped(buf_free) struct buf blob = {0};
+	struct packed packed;
+	size_t at = 0;
+
+	REQUIRE(pack(COMPRESSION_ZSTD, bytes, (3 << 20) + 7, 100000, false, &packed, &blob));
+	for (size_t i = 0; i < countof(sizes); i++) {
+		size_t size = ZSTD_findFrameCompressedSize(blob.data + at, blob.size - at);
+
+		REQUIRE(!ZSTD_isError(size));
+		CHECK_INT(ZSTD_getFrameContentSize(blob.data + at, size), sizes[i]);
+		/* RFC 8878, 3.1.1.1.1: bit 2 of the byte behind the magic number */
+		CHECK(blob.data[at + 4] & 4);
+		at += size;
+	}
+	CHECK_INT(at, blob.size);
+}
+
 TEST(gzip_output_is_members_without_a_time)
 {
-	size_t size = 700000; /* three blocks */
+	size_t size = 1200000; /* three blocks */
 	scoped(text_free) char *bytes = make_bytes(size);
 	scoped(buf_free) struct buf blob = {0};
 	struct packed packed;
@@ -108,7 +131,8 @@ TEST(uncompressed_output_is_the_input_and_hashed_once)
 
 TEST(output_depends_neither_on_pieces_nor_on_peeking)
 {
-	static const size_t sizes[] = {0, 1, 256 * 1024 - 1, 256 * 1024, 256 * 1024 + 1, 5000000};
+	static const size_t sizes[] = {0, 1, (512 << 10) - 1, 512 << 10, (512 << 10) + 1,
+		(1 << 20) + 1, (2 << 20) - 1, 2 << 20, (2 << 20) + 1, 4300000};
 
 	for (size_t i = 0; i < countof(sizes); i++) {
 		scoped(text_free) char *bytes = make_bytes(sizes[i] + 1);
@@ -124,46 +148,73 @@ TEST(output_depends_neither_on_pieces_nor_on_peeking)
 
 TEST(output_does_not_depend_on_the_number_of_processors)
 {
-	scoped(text_free) char *bytes = make_bytes(4000000);
+	scoped(text_free) char *bytes = make_bytes(5000000);
 	scoped(buf_free) struct buf many = {0}, one = {0};
 	struct packed a, b;
 	cpu_set_t all, single;
 
-	REQUIRE(pack(COMPRESSION_ZSTD, bytes, 4000000, 65536, false, &a, &many));
+	REQUIRE(pack(COMPRESSION_ZSTD, bytes, 5000000, 65536, false, &a, &many));
 	REQUIRE(sched_getaffinity(0, sizeof(all), &all) == 0);
 	CPU_ZERO(&single);
 	for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&single) == 0; i++)
 		if (CPU_ISSET(i, &all))
 			CPU_SET(i, &single);
 	REQUIRE(sched_setaffinity(0, sizeof(single), &single) == 0);
-	CHECK(pack(COMPRESSION_ZSTD, bytes, 4000000, 65536, false, &b, &one));
+	CHECK(pack(COMPRESSION_ZSTD, bytes, 5000000, 65536, false, &b, &one));
 	CHECK(sched_setaffinity(0, sizeof(all), &all) == 0);
 	CHECK(digest_equal(&a.digest, &b.digest));
 }
 
 TEST(a_packer_begins_again_after_a_blob_that_was_left)
 {
-	scoped(text_free) char *bytes = make_bytes(1700000);
+	scoped(text_free) char *bytes = make_bytes(5100000);
 	scoped(descriptor_close) int fd = memfd_create("blob", MFD_CLOEXEC);
 	scoped(packer_free) struct packer *packer = packer_new(COMPRESSION_ZSTD);
 	scoped(buf_free) struct buf blob = {0};
 	struct packed expected, packed;
 	struct error err = {0};
 
-	REQUIRE(pack(COMPRESSION_ZSTD, bytes, 1700000, 1700000, false, &expected, &blob));
-	for (size_t size = 0; size <= 1700000; size += 340000) {
+	REQUIRE(pack(COMPRESSION_ZSTD, bytes, 5100000, 5100000, false, &expected, &blob));
+	for (size_t size = 0; size <= 5100000; size += 1020000) {
 		packer_begin(packer, fd, "left");
 		REQUIRE_OK(packer_add(packer, bytes + 1, size ? size - 1 : 0, &err));
 		packer_begin(packer, fd, "finished");
-		REQUIRE_OK(packer_add(packer, bytes, 1700000, &err));
+		REQUIRE_OK(packer_add(packer, bytes, 5100000, &err));
 		REQUIRE_OK(packer_finish(packer, &packed, &err));
 		CHECK(digest_equal(&packed.digest, &expected.digest));
 	}
 }
 
+/* What was warmed compresses before it can hash, and hashes all of it in the end. */
+TEST(a_packer_that_was_warmed_makes_the_same)
+{
+	static const size_t sizes[] = {0, 1000, 1200000, 6000000};
+	scoped(text_free) char *bytes = make_bytes(6000000);
+	scoped(descriptor_close) int fd = memfd_create("blob", MFD_CLOEXEC);
+	struct error err = {0};
+
+	for (size_t i = 0; i < countof(sizes); i++) {
+		scoped(packer_free) struct packer *packer = packer_new(COMPRESSION_ZSTD);
+		scoped(buf_free) struct buf blob = {0};
+		struct packed expected, packed;
+		struct digest peeked;
+
+		REQUIRE(pack(COMPRESSION_ZSTD, bytes, sizes[i], 70000, false, &expected, &blob));
+		packer_warm(packer);
+		for (int peek = 0; peek < 2; peek++) {
+			packer_begin(packer, fd, "warm");
+			REQUIRE_OK(packer_add(packer, bytes, sizes[i], &err));
+			CHECK_INT(peek && packer_peek(packer, &peeked), peek && i < 3);
+			REQUIRE_OK(packer_finish(packer, &packed, &err));
+			CHECK(digest_equal(&packed.digest, &expected.digest));
+			CHECK(digest_equal(&packed.diff_id, &expected.diff_id));
+		}
+	}
+}
+
 TEST(a_full_disk_is_an_error_that_names_the_blob)
 {
-	scoped(text_free) char *bytes = make_bytes(3000000);
+	scoped(text_free) char *bytes = make_bytes(6000000);
 	scoped(descriptor_close) int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
 	scoped(packer_free) struct packer *packer = packer_new(COMPRESSION_ZSTD);
 	struct packed packed;
@@ -171,7 +222,7 @@ TEST(a_full_disk_is_an_error_that_names_the_blob)
 
 	REQUIRE(fd >= 0);
 	packer_begin(packer, fd, "layer.blob");
-	bool ok = packer_add(packer, bytes, 3000000, &err) && packer_finish(packer, &packed, &err);
+	bool ok = packer_add(packer, bytes, 6000000, &err) && packer_finish(packer, &packed, &err);
 	CHECK(!ok);
 	CHECK_INT(err.system_errno, ENOSPC);
 	CHECK_CONTAINS(err.message, "layer.blob");
