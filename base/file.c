@@ -147,18 +147,24 @@ static bool copy_content(int from, int to, const char *name, const char *target,
 	return copy_by_reading(from, to, name, target, err);
 }
 
-bool file_copy(const char *from, const char *to, struct error *err)
+bool file_copy_open(int fd, const char *from, const char *to, struct error *err)
 {
-	scoped(descriptor_close) int fd = open(from, O_RDONLY | O_CLOEXEC);
 	scoped(new_file_discard) struct new_file file = {0};
 	struct stat status;
 
-	if (fd < 0)
-		return error_raise_errno(err, "open \"%s\"", from);
 	if (fstat(fd, &status) < 0)
 		return error_raise_errno(err, "look at \"%s\"", from);
 	return new_file_create(&file, to, status.st_mode & 07777, err) &&
 	       copy_content(fd, file.fd, from, to, err) && new_file_commit(&file, false, err);
+}
+
+bool file_copy(const char *from, const char *to, struct error *err)
+{
+	scoped(descriptor_close) int fd = open(from, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return error_raise_errno(err, "open \"%s\"", from);
+	return file_copy_open(fd, from, to, err);
 }
 
 bool file_remove(const char *path, struct error *err)

@@ -30,6 +30,8 @@ bool file_is_folder(const char *path);
 bool file_size(const char *path, int64_t *out_size_bytes, struct error *err) must_use;
 /* Copies contents and permission bits; uses reflink or copy_file_range where it can. */
 bool file_copy(const char *from, const char *to, struct error *err) must_use;
+/* The same from a descriptor's position to the file's end; from is for errors. */
+bool file_copy_open(int fd, const char *from, const char *to, struct error *err) must_use;
 bool file_remove(const char *path, struct error *err) must_use; /* missing is fine */
 
 bool folder_make(const char *path, mode_t mode, struct error *err)

@@ -90,34 +90,41 @@ static bool keep(struct cache *cache, const char *folder, const char *path, cons
 	return true;
 }
 
-static void say_why(void (*say)(void *self, const char *line), void *self, const char *what,
-	const char *why)
+static void say_why(const struct keyed_cache_options *options, const char *what, const char *why)
 {
 	scoped(text_free) char *line = memory_format("Not kept in the cache: %s: %s", what, why);
 
-	say(self, line);
+	options->say(options->self, line);
 }
 
-bool cache_open(const struct buildspec *spec, const char *folder, const char *source, bool sandbox,
-	void (*say)(void *self, const char *line), void *self, struct cache *out_cache,
-	struct error *err)
+static bool keep_paths(const struct cache_spec *spec, const struct keyed_cache_options *options,
+	struct cache *cache, struct error *err)
 {
-	scoped(cache_free) struct cache cache = {0};
-
-	if (spec->cache.key) {
-		say_why(say, self, "cache.paths", "a cache with a key is CodeBuild's");
-		return true;
-	}
-	for (size_t i = 0; i < spec->cache.paths.count; i++) {
+	if (spec->paths.count && (!spec->restores || !spec->saves))
+		options->say(options->self, "Without a key the cache's action has no effect here");
+	for (size_t i = 0; i < spec->paths.count; i++) {
 		const char *why;
-		scoped(text_free) char *path = fixed_part(spec->cache.paths.items[i]);
-		scoped(text_free) char *place = find_place(path, source, sandbox, &why);
+		scoped(text_free) char *path = fixed_part(spec->paths.items[i]);
+		scoped(text_free) char *place =
+			find_place(path, options->source, options->sandbox, &why);
 
 		if (!place)
-			say_why(say, self, spec->cache.paths.items[i], why);
-		else if (!keep(&cache, folder, path, place, sandbox, err))
+			say_why(options, spec->paths.items[i], why);
+		else if (!keep(cache, options->folder, path, place, options->sandbox, err))
 			return false;
 	}
+	return true;
+}
+
+bool cache_open(const struct cache_spec *spec, const struct keyed_cache_options *options,
+	struct cache *out_cache, struct error *err)
+{
+	scoped(cache_free) struct cache cache = {.has_key = spec->key && spec->paths.count};
+
+	if (cache.has_key ? !keyed_cache_open(spec, options, &cache.keyed, &cache.binds,
+				    &cache.count, err)
+			  : !keep_paths(spec, options, &cache, err))
+		return false;
 	*out_cache = cache;
 	cache = (struct cache){0};
 	return true;
@@ -135,5 +142,6 @@ void cache_free(struct cache *cache)
 		free_text(cache->binds[i].to);
 	}
 	free(cache->binds);
+	keyed_cache_free(&cache->keyed);
 	*cache = (struct cache){0};
 }

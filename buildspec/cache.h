@@ -6,29 +6,23 @@
  * leads to it. Builds that run at the same time share it, as they do on a CodeBuild host.
  *
  * Kept are folders of the checkout that are not part of it, and folders below /root in the sandbox.
- * A cache with a key is left to CodeBuild.
+ * A cache with a key is another thing: keyed_cache.h.
  */
 #ifndef BUILDSPEC_CACHE_H
 #define BUILDSPEC_CACHE_H
 
-#include "base/sandbox.h"
-#include "buildspec/buildspec.h"
+#include "buildspec/keyed_cache.h"
 
 struct cache {
 	struct sandbox_bind *binds; /* owned, with their texts */
 	size_t count;
+	bool has_key;
+	struct keyed_cache keyed; /* when it has a key; its binds are among those above */
 };
 
-/*
- * Makes what is missing.
- *
- * folder  where this service's caches are kept; made
- * source  the private checkout
- * say     gets one line for each path that is not kept, with the reason
- */
-bool cache_open(const struct buildspec *spec, const char *folder, const char *source, bool sandbox,
-	void (*say)(void *self, const char *line), void *self, struct cache *out_cache,
-	struct error *err) must_use;
+/* Makes what is missing. */
+bool cache_open(const struct cache_spec *spec, const struct keyed_cache_options *options,
+	struct cache *out_cache, struct error *err) must_use;
 void cache_free(struct cache *cache);
 
 #endif

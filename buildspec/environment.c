@@ -67,11 +67,15 @@ static const char *ours(const char *name, const char *fallback)
 	return value && value[0] ? value : fallback;
 }
 
-static void set_base(const struct build_options *options, struct environment *out)
+static void set_base(const struct build_options *options, const char *tools,
+	struct environment *out)
 {
 	static const char path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-	set(out, "PATH", options->sandbox ? path : ours("PATH", path), "default");
+	scoped(text_free) char *whole = memory_format("%s%s%s",
+		options->sandbox ? path : ours("PATH", path), tools ? ":" : "", tools ? tools : "");
+
+	set(out, "PATH", whole, "default");
 	set(out, "HOME", options->sandbox ? "/root" : ours("HOME", "/"), "default");
 	set(out, "USER", ours("USER", "root"), "default");
 	set(out, "LANG", "C.UTF-8", "default");
@@ -202,8 +206,8 @@ static void drop_odd_names(struct environment *environment)
 }
 
 bool environment_build(const struct build_options *options, const struct buildspec *spec,
-	const char *source_inside, struct masker *masker, struct environment *out_environment,
-	struct error *err)
+	const struct environment_places *places, struct masker *masker,
+	struct environment *out_environment, struct error *err)
 {
 	scoped(environment_free) struct environment environment = {0};
 	scoped(json_free) struct json *fetched = NULL;
@@ -213,13 +217,13 @@ bool environment_build(const struct build_options *options, const struct buildsp
 	const struct lookup lookup = {options, fetched ? fetched : options->secrets, masker,
 		&environment};
 
-	set_base(options, &environment);
+	set_base(options, places->tools, &environment);
 	for (size_t i = 0; i < spec->variables.count; i++)
 		set(&environment, spec->variables.items[i].name, spec->variables.items[i].value,
 			"env.variables");
 	if (!look_up_all(&lookup, spec, err))
 		return false;
-	set_builtin(options, source_inside, &environment);
+	set_builtin(options, places->source, &environment);
 	for (size_t i = 0; options->env && i < options->env->count; i++) {
 		struct str rest = str_of(options->env->items[i]);
 		scoped(text_free) char *name = str_copy(str_cut(&rest, '='));

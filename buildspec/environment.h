@@ -20,6 +20,12 @@ struct environment {
 };
 void environment_free(struct environment *environment);
 
+/* What the build calls them; tools may be NULL. */
+struct environment_places {
+	const char *source; /* CODEBUILD_SRC_DIR */
+	const char *tools;  /* the last folder of PATH */
+};
+
 /*
  * Puts the variables together.
  *
@@ -29,8 +35,8 @@ void environment_free(struct environment *environment);
  *             ERROR_DENIED, and those of asking AWS.
  */
 bool environment_build(const struct build_options *options, const struct buildspec *spec,
-	const char *source_inside, struct masker *masker, struct environment *out_environment,
-	struct error *err) must_use;
+	const struct environment_places *places, struct masker *masker,
+	struct environment *out_environment, struct error *err) must_use;
 
 /* A name that a shell can hold: letters, digits, "_", no digit first. */
 bool environment_is_name(const char *name);

@@ -9,8 +9,8 @@
 
 static struct build_flags flags;
 static struct {
-	const char *source, *file, *artifacts, *reports;
-} given = {".", "buildspec.yml", NULL, NULL};
+	const char *source, *file, *artifacts, *reports, *cache;
+} given = {".", "buildspec.yml", NULL, NULL, NULL};
 
 static const struct option_row run_rows[] = {
 	{"source", OPTION_TEXT, &given.source, "DIR", "what to build (default: here)", NULL},
@@ -18,6 +18,8 @@ static const struct option_row run_rows[] = {
 		"relative to the source (default: buildspec.yml)", NULL},
 	{"artifacts", OPTION_TEXT, &given.artifacts, "DIR", "where artifacts go", NULL},
 	{"reports", OPTION_TEXT, &given.reports, "DIR", "where test and coverage reports go", NULL},
+	{"cache", OPTION_TEXT, &given.cache, "DIR",
+		"keeps what the buildspec's cache names (default: nothing is kept)", NULL},
 	BUILD_FLAG_ROWS(flags),
 };
 
@@ -44,6 +46,7 @@ static bool run_in(const char *work, const struct build_input *input, struct bui
 		.output = output,
 		.reports = reports,
 		.work = work,
+		.cache = given.cache,
 		.primary_folder = "primary",
 		.secondary_folder = ".",
 		.env = &input->env,

@@ -2,6 +2,7 @@
 #include "base/path.h"
 #include "buildspec/explain.h"
 #include "buildspec/shell.h"
+#include "buildspec/tools.h"
 #include "pipeline/cli/build_input.h"
 #include "pipeline/cli/command.h"
 
@@ -57,8 +58,12 @@ static bool explain_spec(struct command_context *context, const struct buildspec
 		.sandbox = !flags.no_sandbox};
 	const struct explanation explanation = {given.file, spec, &environment};
 
-	if (!environment_build(&build, spec, flags.no_sandbox ? given.source : SHELL_SOURCE_INSIDE,
-		    NULL, &environment, err))
+	/* Without the sandbox the tools lie in a folder that is made for each run. */
+	const struct environment_places places = {flags.no_sandbox ? given.source
+								   : SHELL_SOURCE_INSIDE,
+		flags.no_sandbox ? NULL : "/codebuild/control/" TOOLS_FOLDER};
+
+	if (!environment_build(&build, spec, &places, NULL, &environment, err))
 		return false;
 	if (context->json) {
 		struct json_writer w = json_writer_start(&context->result);

@@ -1,5 +1,6 @@
 # parallel: yes
 """`dogshore buildspec` beside the conformance cases: explain, secrets from AWS, odd files."""
+import hashlib
 import http.server
 import json
 import os
@@ -132,6 +133,80 @@ def odd_files_are_refused_clearly():
     check_contains("and is told to be too large", ran.stdout, "1048576 bytes")
 
 
+KEYED = """version: 0.2
+cache:
+  key: deps-$(codebuild-hash-files lock)
+  fallback-keys: [deps-]
+  paths: ['deps/**/*', '/root/.home/**/*']
+phases:
+  build:
+    commands:
+      - cat deps/made /root/.home/made 2>/dev/null || echo nothing-there
+      - mkdir -p deps /root/.home; cp lock deps/made; echo home >/root/.home/made
+"""
+
+
+def a_cache_with_a_key():
+    write(KEYED)
+    logs = []
+    for lock in ("one", "one", "two"):
+        write(lock + "\n", "lock")
+        ran = dogshore("run", "--source", SOURCE, "--cache", HERE / "kept")
+        check("a build with a keyed cache succeeds", ran.returncode, 0)
+        logs.append(ran.stderr)
+    name = hashlib.sha256
+    entries = [name(f"{name(text).hexdigest()}  ./lock\n".encode()).hexdigest() for text in (b"one\n", b"two\n")]
+    check_contains("the first finds nothing", logs[0], "\nnothing-there\n")
+    check_contains("and keeps it under its key", logs[0], f"Kept 2 files as the cache entry deps-{entries[0]}")
+    check_contains("the second finds that", logs[1], "\none\nhome\n")
+    check_contains("the third falls back to it", logs[2], f"Restored 2 files from the cache entry deps-{entries[0]}")
+    check_contains("and keeps its own", logs[2], f"Kept 2 files as the cache entry deps-{entries[1]}")
+    write(KEYED + "      - false\n")
+    write("three\n", "lock")
+    ran = dogshore("run", "--source", SOURCE, "--cache", HERE / "kept")
+    check("a failed build keeps nothing", ("Kept" in ran.stderr, ran.returncode), (False, 1))
+    write(KEYED.replace("hash-files lock", "hash-files no*such") + "")
+    ran = dogshore("run", "--source", SOURCE, "--cache", HERE / "kept")
+    check_contains("a key that cannot be evaluated means no cache", ran.stderr, "key came out empty")
+    check_contains("its reason is told", ran.stderr, "codebuild-hash-files: no file matches: no*such")
+
+
+HASHES = """version: 0.2
+phases:
+  build:
+    commands:
+      - codebuild-hash-files '**/*.c' >all; codebuild-hash-files 'a/*.c' './top.?' >some; codebuild-hash-files 'a/**/*' >below
+      - codebuild-hash-files "$CODEBUILD_SRC_DIR/top.c" >absolute; codebuild-hash-files 'x[1]+(y).c' >plain
+      - test "$(codebuild-hash-files top.c)" = "$(cat absolute)"
+      - |
+        test "$(codebuild-hash-files top.h 2>&1; echo $?)" = "$(printf '%s\\n1' 'codebuild-hash-files: no file matches: top.h')"
+artifacts: {files: [all, some, below, absolute, plain]}
+"""
+
+
+def files_are_hashed():
+    sha = hashlib.sha256
+    for name in ("a", "a/b"):
+        (SOURCE / name).mkdir(parents=True, exist_ok=True)
+    contents = {"a/b/deep.c": "1", "a/one.c": "2", "top.c": "3", "x[1]+(y).c": "4", "a/b/not.h": "5"}
+    for name, content in contents.items():
+        write(content, name)
+
+    def expected(*names):
+        lines = "".join(f"{sha(contents[n].encode()).hexdigest()}  ./{n}\n" for n in sorted(names))
+        return sha(lines.encode()).hexdigest()
+
+    write(HASHES)
+    for flags in ([], ["--no-sandbox"]):
+        ran = dogshore("run", "--source", SOURCE, "--artifacts", HERE / "hashes", *flags)
+        check("hashes are made", ran.returncode, 0)
+        got = {p.name: p.read_text().strip() for p in (HERE / "hashes/primary").iterdir()}
+        check("they are those of names and contents", got, {
+            "all": expected("a/b/deep.c", "a/one.c", "top.c", "x[1]+(y).c"), "some": expected("a/one.c", "top.c"),
+            "below": expected("a/b/deep.c", "a/one.c", "a/b/not.h"), "absolute": expected("top.c"),
+            "plain": expected("x[1]+(y).c")})
+
+
 class Aws:
     """A scripted AWS: what it shall answer to each target, and what it was asked."""
 
@@ -225,4 +300,4 @@ def without_credentials():
 
 
 run_tests(what_would_run_is_explained, nothing_is_explained_of_a_wrong_file, findings_are_printed,
-          odd_files_are_refused_clearly, secrets_come_from_aws, aws_refuses, without_credentials)
+          odd_files_are_refused_clearly, a_cache_with_a_key, files_are_hashed, secrets_come_from_aws, aws_refuses, without_credentials)

@@ -49,12 +49,16 @@ static void hear(void *self, const char *line)
 static bool open_cache(struct scene *scene, const char *path, bool sandbox)
 {
 	const char *paths[] = {path};
-	const struct buildspec spec = {.cache = {.paths = {paths, 1}}};
+	const struct cache_spec spec = {.paths = {paths, 1}, .restores = true, .saves = true};
+	const struct keyed_cache_options options = {.folder = scene->kept,
+		.source = scene->source,
+		.sandbox = sandbox,
+		.say = hear,
+		.self = &scene->said};
 
 	cache_free(&scene->cache);
 	buf_clear(&scene->said);
-	return cache_open(&spec, scene->kept, scene->source, sandbox, hear, &scene->said,
-		&scene->cache, &scene->err);
+	return cache_open(&spec, &options, &scene->cache, &scene->err);
 }
 
 TEST(a_folder_of_the_source_is_mounted)
@@ -89,10 +93,11 @@ TEST(two_paths_do_not_meet)
 {
 	scoped(scene_free) struct scene scene = scene_new();
 	const char *paths[] = {"a/b/*", "a%2Fb/*"};
-	const struct buildspec spec = {.cache = {.paths = {paths, 2}}};
+	const struct cache_spec spec = {.paths = {paths, 2}, .restores = true, .saves = true};
+	const struct keyed_cache_options options = {scene.kept, scene.source, NULL, true, 0, hear,
+		&scene.said};
 
-	REQUIRE(cache_open(&spec, scene.kept, scene.source, true, hear, &scene.said, &scene.cache,
-		&scene.err));
+	REQUIRE(cache_open(&spec, &options, &scene.cache, &scene.err));
 	REQUIRE(scene.cache.count == 2);
 	CHECK(strcmp(scene.cache.binds[0].from, scene.cache.binds[1].from) != 0);
 }
@@ -135,18 +140,6 @@ TEST(a_link_in_the_checkout_leads_nowhere)
 	CHECK(symlink(outside, link) == 0);
 	check_refused(&scene, ".cache/ccache/**/*", "it is no folder");
 	CHECK(!file_exists(made));
-}
-
-TEST(a_cache_with_a_key_is_left_to_codebuild)
-{
-	scoped(scene_free) struct scene scene = scene_new();
-	const char *paths[] = {"a/*"};
-	const struct buildspec spec = {.cache = {.paths = {paths, 1}, .key = "k"}};
-
-	CHECK(cache_open(&spec, scene.kept, scene.source, true, hear, &scene.said, &scene.cache,
-		&scene.err));
-	CHECK_INT(scene.cache.count, 0);
-	CHECK_CONTAINS(buf_text(&scene.said), "with a key");
 }
 
 TEST_MAIN()

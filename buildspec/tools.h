@@ -1,0 +1,23 @@
+/*
+ * tools.h - the commands that CodeBuild's own images have on PATH, for builds here:
+ *
+ *     codebuild-hash-files GLOB...   one SHA-256 over names and contents of the files that match
+ *     codebuild-breakpoint           stops the build here when somebody watches, else does nothing
+ *     codebuild-resume               goes on behind a breakpoint
+ *
+ * They are shell scripts: a sandbox has sh, findutils and coreutils anyway.
+ *
+ * Source  buildspec reference, sections 8.2 and 12.
+ */
+#ifndef BUILDSPEC_TOOLS_H
+#define BUILDSPEC_TOOLS_H
+
+#include "base/error.h"
+
+/* Their folder below a shell's control folder. */
+#define TOOLS_FOLDER "bin"
+
+/* Writes them into control/bin. */
+bool tools_write(const char *control, struct error *err) must_use;
+
+#endif
