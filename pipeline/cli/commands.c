@@ -39,6 +39,7 @@ extern const struct command serve_command;
 extern const struct command show_command;
 extern const struct command spare_command;
 extern const struct command status_command;
+extern const struct command tests_command;
 extern const struct command wait_command;
 extern const struct command why_command;
 
@@ -81,6 +82,7 @@ const struct command *const commands[] = {
 	&show_command,
 	&spare_command,
 	&status_command,
+	&tests_command,
 	&wait_command,
 	&why_command,
 	NULL,

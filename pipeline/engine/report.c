@@ -7,6 +7,7 @@
 #include "pipeline/engine/engine.h"
 #include "pipeline/engine/run.h"
 #include "pipeline/engine/step_log.h"
+#include "pipeline/engine/test_record.h"
 
 #include <string.h>
 
@@ -50,13 +51,45 @@ void report_write_line(const struct ledger_run *run, struct json_writer *w)
 	json_object_end(w);
 }
 
+/* NULL when it has none. */
+static struct json *result_of(const struct ledger_step *step)
+{
+	scoped(error_free) struct error err = {0};
+	struct json *result = NULL;
+
+	if (*step->result && !json_parse(str_of(step->result), "result", NULL, &result, &err))
+		error_ignore(&err, "a result that is no JSON any more is left out");
+	return result;
+}
+
+/* Most results need not be parsed to see that they have no reports. */
+static bool has_reports(const struct ledger_step *step)
+{
+	return strstr(step->result, "\"reports\":[{") != NULL;
+}
+
+static void write_tests(const struct json *result, struct json_writer *w)
+{
+	const struct test_totals totals = test_totals_of(result);
+
+	if (!totals.any)
+		return;
+	json_key(w, "tests");
+	json_object_begin(w);
+	json_put_int(w, "passed", totals.passed);
+	json_put_int(w, "failed", totals.failed);
+	json_put_int(w, "errors", totals.errors);
+	json_put_int(w, "skipped", totals.skipped);
+	json_object_end(w);
+}
+
 static void write_step(const struct ledger_step *step, const char *folder, bool results,
 	struct json_writer *w)
 {
 	scoped(text_free) char *log = step_log_said(folder, step->service, step->name);
 	scoped(text_free) char *output = step_log_output(folder, step->service, step->name);
-	scoped(json_free) struct json *result = NULL;
-	scoped(error_free) struct error err = {0};
+	scoped(json_free) struct json *result =
+		results || has_reports(step) ? result_of(step) : NULL;
 	int64_t end = step->ended_ms ? step->ended_ms : clock_now(&system_clock);
 
 	json_object_begin(w);
@@ -71,11 +104,9 @@ static void write_step(const struct ledger_step *step, const char *folder, bool 
 		json_put_text(w, "log", log);
 	if (step->attempts && output)
 		json_put_text(w, "output", output);
-	if (results && *step->result) {
-		if (!json_parse(str_of(step->result), "result", NULL, &result, &err))
-			error_ignore(&err, "a result that is no JSON any more is left out");
+	write_tests(result, w);
+	if (results && *step->result)
 		json_put_value(w, "result", result);
-	}
 	json_object_end(w);
 }
 
@@ -140,6 +171,17 @@ static void print_duration(FILE *out, int64_t duration_ms)
 	fprintf(out, "%s", text);
 }
 
+/* Below the step they belong to. */
+static void print_tests(FILE *out, const struct ledger_step *step, int width)
+{
+	scoped(json_free) struct json *result = has_reports(step) ? result_of(step) : NULL;
+	const struct test_totals totals = test_totals_of(result);
+	scoped(text_free) char *text = test_totals_text(&totals);
+
+	if (text)
+		fprintf(out, "  %-*s  %-6s  %s\n", width, "", "", text);
+}
+
 bool report_print(FILE *out, struct ledger *ledger, const struct ledger_run *run, struct error *err)
 {
 	scoped(ledger_steps_free) struct ledger_steps steps = {0};
@@ -176,6 +218,7 @@ bool report_print(FILE *out, struct ledger *ledger, const struct ledger_run *run
 		if (step->started_ms && step->ended_ms)
 			print_duration(out, step->ended_ms - step->started_ms);
 		fprintf(out, "%s%s\n", *step->reason ? "  " : "", step->reason);
+		print_tests(out, step, width);
 	}
 	return true;
 }

@@ -1,6 +1,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/path.h"
 #include "pipeline/engine/run.h"
+#include "pipeline/engine/test_record.h"
 
 #include <stdlib.h>
 
@@ -159,9 +161,36 @@ static bool save_deployment(struct run *run, struct run_step *step, struct error
 	return ledger_deployment_save(run->options->ledger, &deployment, err);
 }
 
+/* Also of a build that failed: flaky tests are found by what failed. */
+static bool save_tests(struct run *run, const struct run_step *step, struct error *err)
+{
+	const struct run_service *service = &run->services[step->service];
+	const struct test_run tests = {.run = run->row.id,
+		.app = run->row.app,
+		.service = step->row.service,
+		.branch = run->row.branch,
+		.commit = run->row.commit,
+		.key = service->work.key};
+	scoped(text_free) char *output = path_join(service->folder, "build");
+	scoped(json_free) struct json *result = NULL;
+	scoped(error_free) struct error wrong = {0};
+
+	if (step->row.status != OUTCOME_PASSED && step->row.status != OUTCOME_FAILED)
+		return true;
+	if (!*step->row.result ||
+		!json_parse(str_of(step->row.result), "result", NULL, &result, &wrong)) {
+		error_ignore(&wrong, "a build that has no result has no tests");
+		return true;
+	}
+	return test_record(run->options->ledger, &tests, output, result, err);
+}
+
 bool settle_step(struct run *run, struct run_step *step, struct error *err)
 {
 	struct run_service *service = &run->services[step->service];
+
+	if (step->kind == STEP_BUILD && !save_tests(run, step, err))
+		return false;
 
 	/* A deployment is recorded before it begins, so that its token is known whatever happens. */
 	if (step->kind == STEP_DEPLOY &&

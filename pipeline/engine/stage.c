@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { RESULT_BYTES_MAX = 1024 * 1024, LOG_TAIL_BYTES = 4096, REASON_MAX = 400 };
+enum { RESULT_BYTES_MAX = 4 << 20, LOG_TAIL_BYTES = 4096, REASON_MAX = 400 };
 
 char *stage_repository(const struct run *run, const struct run_service *service)
 {

@@ -62,5 +62,20 @@ static const char first[] =
 /* Of a rerun that must not restore what was built before. */
 static const char fresh_runs[] = "ALTER TABLE runs ADD COLUMN fresh INTEGER NOT NULL DEFAULT 0;";
 
-const char *const ledger_migrations[] = {first, fresh_runs};
+/* test_history.h: how each test came out in the last runs of its service. */
+static const char test_history[] =
+	"CREATE TABLE test_runs ("
+	" id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, app TEXT NOT NULL,"
+	" service TEXT NOT NULL, branch TEXT NOT NULL, commit_id TEXT NOT NULL,"
+	" key TEXT NOT NULL, UNIQUE (app, service, run));"
+	"CREATE TABLE tests ("
+	" id INTEGER PRIMARY KEY, app TEXT NOT NULL, service TEXT NOT NULL, grp TEXT NOT NULL,"
+	" suite TEXT NOT NULL, class TEXT NOT NULL, name TEXT NOT NULL,"
+	" UNIQUE (app, service, grp, suite, class, name));"
+	"CREATE TABLE test_results ("
+	" test INTEGER NOT NULL, test_run INTEGER NOT NULL, outcome INTEGER NOT NULL,"
+	" PRIMARY KEY (test, test_run)) WITHOUT ROWID;"
+	"CREATE INDEX test_results_by_run ON test_results (test_run, outcome);";
+
+const char *const ledger_migrations[] = {first, fresh_runs, test_history};
 const size_t ledger_migration_count = countof(ledger_migrations);
