@@ -36,8 +36,8 @@ bool file_remove(const char *path, struct error *err) must_use; /* missing is fi
 
 bool folder_make(const char *path, mode_t mode, struct error *err)
 	must_use; /* with parents; existing is fine */
-/* Removes everything below and the folder itself; never follows links, never leaves the file
- * system. Missing is fine. */
+/* Removes everything below and the folder itself, however deep; never follows links, never leaves the
+ * file system. Missing is fine. */
 bool folder_remove(const char *path, struct error *err) must_use;
 /* Names in the folder without "." and "..", sorted bytewise. */
 bool folder_list(const char *path, struct strings *out_names, struct error *err) must_use;

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -69,23 +70,30 @@ bool folder_list(const char *path, struct strings *out_names, struct error *err)
 
 enum { DEPTH_MAX = 512 }; /* one descriptor a level */
 
-static bool remove_entry(int parent, const char *name, const char *path, dev_t device, int depth,
+/* A folder tree on its way out. */
+struct removal {
+	int top; /* the folder that was named */
+	dev_t device;
+	int depth;      /* below top */
+	unsigned moved; /* how many folders that lay too deep were moved up into top */
+};
+
+static bool remove_entry(struct removal *removal, int parent, const char *name, const char *path,
 	struct error *err);
 
-static bool remove_content(int fd, const char *path, dev_t device, int depth, struct error *err)
+static bool remove_content(struct removal *removal, int fd, const char *path, struct error *err)
 {
 	scoped(strings_free) struct strings names = {0};
-	int again = dup(fd);
+	int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (again < 0)
 		return error_raise_errno(err, "list folder \"%s\"", path);
-	fcntl(again, F_SETFD, FD_CLOEXEC);
 	if (!read_names(again, path, &names, err))
 		return false;
 	for (size_t i = 0; i < names.count; i++) {
 		scoped(text_free) char *below = path_join(path, names.items[i]);
 
-		if (!remove_entry(fd, names.items[i], below, device, depth, err))
+		if (!remove_entry(removal, fd, names.items[i], below, err))
 			return false;
 	}
 	return true;
@@ -102,9 +110,25 @@ static int open_folder(int parent, const char *name)
 	return fd;
 }
 
+/* Up into the top, where it is found by the next round. A build may nest folders as deep as it wants,
+ * we may not. */
+static bool move_up(struct removal *removal, int parent, const char *name, const char *path,
+	struct error *err)
+{
+	for (;;) {
+		char fresh[32];
+
+		snprintf(fresh, sizeof(fresh), ".removed-%u", removal->moved++);
+		if (renameat2(parent, name, removal->top, fresh, RENAME_NOREPLACE) == 0)
+			return true;
+		if (errno != EEXIST)
+			return error_raise_errno(err, "move folder \"%s\"", path);
+	}
+}
+
 /* path is for errors only: everything is opened relative to its parent, so a link that somebody
  * puts in the way while we work leads nowhere. */
-static bool remove_entry(int parent, const char *name, const char *path, dev_t device, int depth,
+static bool remove_entry(struct removal *removal, int parent, const char *name, const char *path,
 	struct error *err)
 {
 	struct stat status;
@@ -113,30 +137,64 @@ static bool remove_entry(int parent, const char *name, const char *path, dev_t d
 		return true;
 	if (errno != EISDIR && errno != EPERM)
 		return error_raise_errno(err, "remove \"%s\"", path);
-	if (depth > DEPTH_MAX)
-		return error_raise(err, ERROR_LIMIT, "\"%s\" lies more than %d folders deep", path,
-			DEPTH_MAX);
 	scoped(descriptor_close) int fd = open_folder(parent, name);
 
+	if (fd < 0 && errno == ENOENT)
+		return true; /* somebody else removes it, too */
 	if (fd < 0 || fstat(fd, &status) < 0)
 		return error_raise_errno(err, "open folder \"%s\"", path);
-	if (device && status.st_dev != device) {
+	if (status.st_dev != removal->device) {
 		error_raise(err, ERROR_CONFLICT,
 			"\"%s\" is on another file system, so it was not removed", path);
 		return error_next(err, "unmount it: umount %s", path);
 	}
 	if ((status.st_mode & 0300) != 0300)
 		fchmod(fd, 0700);
-	if (!remove_content(fd, path, status.st_dev, depth + 1, err))
+	if (removal->depth >= DEPTH_MAX)
+		return move_up(removal, parent, name, path, err);
+	removal->depth++;
+	bool done = remove_content(removal, fd, path, err);
+
+	removal->depth--;
+	if (!done)
 		return false;
 	if (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return error_raise_errno(err, "remove folder \"%s\"", path);
 	return true;
 }
 
+/* Until a round has moved nothing. */
+static bool remove_tree(const char *path, int top, struct error *err)
+{
+	struct removal removal = {.top = top};
+	struct stat status;
+	unsigned moved;
+
+	if (fstat(top, &status) < 0)
+		return error_raise_errno(err, "open folder \"%s\"", path);
+	if ((status.st_mode & 0300) != 0300)
+		fchmod(top, 0700);
+	removal.device = status.st_dev;
+	do {
+		moved = removal.moved;
+		if (!remove_content(&removal, top, path, err))
+			return false;
+	} while (removal.moved != moved);
+	return rmdir(path) == 0 || errno == ENOENT ||
+	       error_raise_errno(err, "remove folder \"%s\"", path);
+}
+
 bool folder_remove(const char *path, struct error *err)
 {
-	return remove_entry(AT_FDCWD, path, path, 0, 0, err);
+	if (unlink(path) == 0 || errno == ENOENT)
+		return true;
+	if (errno != EISDIR && errno != EPERM)
+		return error_raise_errno(err, "remove \"%s\"", path);
+	scoped(descriptor_close) int top = open_folder(AT_FDCWD, path);
+
+	if (top < 0)
+		return errno == ENOENT || error_raise_errno(err, "open folder \"%s\"", path);
+	return remove_tree(path, top, err);
 }
 
 bool folder_make_temporary(const char *parent, const char *prefix, char **out_path,

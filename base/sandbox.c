@@ -90,6 +90,25 @@ static void add_scratch(struct strings *argv, const char *path, const char *mode
 	add(argv, "--tmpfs", path, NULL);
 }
 
+/*
+ * What root owns in /proc it may write without any privilege, and what is written there holds for the
+ * whole machine (kernel.core_pattern names a program that runs as root). bwrap covers some of it, but not
+ * /proc/sys: it asks whether the folder can be written, which it cannot.
+ */
+static void add_proc(struct strings *argv)
+{
+	static const char *const owned_by_root[] = {"/proc/sys", "/proc/fs", "/proc/acpi",
+		"/proc/asound", "/proc/dynamic_debug", "/proc/latency_stats", "/proc/mtrr",
+		"/proc/sched_debug", "/proc/scsi", "/proc/sysrq-trigger", "/proc/timer_list"};
+
+	add(argv, "--proc", "/proc", NULL);
+	if (access("/proc/keys", F_OK) == 0)
+		add(argv, "--ro-bind", "/dev/null", "/proc/keys"); /* the user's keyrings */
+	for (size_t i = 0; geteuid() == 0 && i < countof(owned_by_root); i++)
+		if (access(owned_by_root[i], F_OK) == 0)
+			add(argv, "--ro-bind", owned_by_root[i], owned_by_root[i]);
+}
+
 static void add_system(struct strings *argv, int64_t scratch_bytes)
 {
 	static const char *const roots[] = {"/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin"};
@@ -99,9 +118,7 @@ static void add_system(struct strings *argv, int64_t scratch_bytes)
 		add_root_folder(argv, roots[i]);
 	if (access("/opt", F_OK) == 0)
 		add(argv, "--ro-bind", "/opt", "/opt");
-	add(argv, "--proc", "/proc", NULL);
-	if (access("/proc/keys", F_OK) == 0)
-		add(argv, "--ro-bind", "/dev/null", "/proc/keys"); /* the user's keyrings */
+	add_proc(argv);
 	add(argv, "--dev", "/dev", NULL);
 	add_scratch(argv, "/dev/shm", "1777", scratch_bytes);
 	add_scratch(argv, "/tmp", "1777", scratch_bytes);

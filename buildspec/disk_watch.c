@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/memory.h"
 
+#include <errno.h>
 #include <fts.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -24,8 +25,10 @@ static bool find_free(const char *folder, int64_t *out_bytes)
 	return true;
 }
 
+enum { TOO_DEEP = -1 };
+
 /* What is on its disk below folder. A file with several names counts in parts; what vanishes
- * meanwhile does not. */
+ * meanwhile does not. TOO_DEEP when there are paths that no program can name. */
 static int64_t measure(const char *folder)
 {
 	scoped(text_free) char *path = memory_copy_text(folder);
@@ -38,6 +41,11 @@ static int64_t measure(const char *folder)
 	for (const FTSENT *entry; (entry = fts_read(walk));) {
 		const struct stat *status = entry->fts_statp;
 
+		if ((entry->fts_info == FTS_NS || entry->fts_info == FTS_DNR) &&
+			entry->fts_errno == ENAMETOOLONG) {
+			sum = TOO_DEEP;
+			break;
+		}
 		if (entry->fts_info == FTS_F || entry->fts_info == FTS_D)
 			sum += (int64_t)status->st_blocks * 512 /
 			       (entry->fts_info == FTS_F && status->st_nlink
@@ -97,6 +105,11 @@ bool disk_watch_is_over(struct disk_watch *watch, char **out_why)
 		now - watch->walked_ms < watch->pause_ms)
 		return false;
 	walk(watch, free_bytes, now);
+	if (watch->used_bytes == TOO_DEEP) {
+		*out_why = memory_copy_text(
+			"it has nested folders so deep that nobody can tell what they hold");
+		return true;
+	}
 	if (watch->used_bytes < watch->limit_bytes)
 		return false;
 	size_to_text(watch->limit_bytes, limit);

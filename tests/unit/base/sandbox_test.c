@@ -187,6 +187,23 @@ TEST(the_filter_refuses_what_builds_have_no_business_with)
 		"cat: /proc/keys: Permission denied\n4\nthreads and children work\n");
 }
 
+/* As root, files of /proc would be writable without privileges, and hold for the whole machine. */
+TEST(nothing_of_proc_that_holds_for_the_machine_is_writable)
+{
+	scoped(error_free) struct error err = {0};
+	scoped(process_result_free) struct process_result result = {0};
+
+	if (!sandbox_check(&err))
+		SKIP("bubblewrap does not work on this machine");
+	/* Of what is left, monitors of pressure need privileges, and the others are the sandbox's own. */
+	CHECK_OK(run_inside("/usr", NULL, false,
+		"find /proc -path '/proc/[0-9]*' -prune -o -path /proc/pressure -prune -o -type f "
+		"-print | "
+		"while read -r f; do if (exec 3>>$f) 2>/dev/null; then echo $f; fi; done",
+		&result, &err));
+	CHECK_TEXT(buf_text(&result.output), "");
+}
+
 TEST(scratch_folders_hold_as_much_as_said)
 {
 	scoped(error_free) struct error err = {0};
