@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -271,6 +272,29 @@ TEST(a_lock_has_one_holder)
 	CHECK_FAILS(file_lock(path, false, &second, &err), ERROR_CONFLICT);
 	descriptor_close(&first);
 	CHECK_OK(file_lock(path, false, &second, &err));
+}
+
+/* Deeper than descriptors go round, and than any path can name. */
+TEST(a_tree_is_removed_however_deep_it_is)
+{
+	scoped(error_free) struct error err = {0};
+	scoped(text_free) char *top = NULL;
+
+	REQUIRE_OK(folder_make_temporary(NULL, "file-test-", &top, &err));
+	int at = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (int i = 0; i < 1500; i++) {
+		REQUIRE(at >= 0 && mkdirat(at, "a", i % 500 == 499 ? 0 : 0755) == 0);
+		int below = openat(at, "a", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (below < 0 && fchmodat(at, "a", 0755, 0) == 0)
+			below = openat(at, "a", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		close(at);
+		at = below;
+	}
+	close(at);
+	CHECK_OK(folder_remove(top, &err));
+	CHECK(!file_exists(top));
 }
 
 TEST_MAIN()
