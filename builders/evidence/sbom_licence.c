@@ -190,10 +190,12 @@ static void add_expression(struct strings *expressions, struct str text)
 						    text.size - first.size - (sizeof(and) - 1)});
 }
 
-/* Collects one expression for each distinct licence of a group of files. */
+/* Collects one expression for each distinct licence of a group of files. Many groups name the same one,
+ * and looking up its text goes through all of the file. */
 static bool read_groups(struct reading *reading, struct strings *expressions)
 {
 	struct str rest = reading->copyright, stanza;
+	scoped(strings_free) struct strings known = {0};
 
 	if (!stanza_next(&rest, &stanza) || !is_machine_readable(stanza))
 		return false;
@@ -205,6 +207,10 @@ static bool read_groups(struct reading *reading, struct strings *expressions)
 			continue;
 		if (name.size > 1024 || !str_is_utf8(name) || expressions->count == LICENCE_LIMIT)
 			return false;
+		scoped(text_free) char *synopsis = str_copy(name);
+		if (strings_contain(&known, synopsis))
+			continue;
+		strings_add(&known, synopsis);
 		append_synopsis(reading, name, 0, &expression);
 		add_expression(expressions, buf_str(&expression));
 		buf_free(&expression);

@@ -9,6 +9,7 @@
 #include "builders/image/package_status.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -324,10 +325,20 @@ static bool load_index(struct package_database *db, const struct package_stamp *
 		return true;
 	if (!build_index(db, stamp, err))
 		return error_while(err, "reading what is installed from \"%s\"", db->dpkg);
-	if (path && !package_index_write(&db->index, path, &ignored)) {
+	if (!path)
+		return true;
+	if (!package_index_write(&db->index, path, &ignored)) {
 		log_trace("image", "package index not kept: %s", ignored.message);
 		error_ignore(&ignored, "the index is made again");
+		return true;
 	}
+	/* From the file few pages are needed; and all that reading the lists took is given back. */
+	struct package_index kept;
+	if (package_index_read(path, stamp, &kept)) {
+		package_index_free(&db->index);
+		db->index = kept;
+	}
+	malloc_trim(0);
 	return true;
 }
 

@@ -25,7 +25,8 @@ struct package_index_maker {
 
 void package_index_free(struct package_index *index)
 {
-	free(index->memory);
+	free(index->built_places);
+	free(index->built_slots);
 	if (index->map)
 		munmap(index->map, index->map_size);
 	*index = (struct package_index){0};
@@ -118,6 +119,12 @@ static size_t slot_of(const uint64_t *slots, size_t slot_count, uint64_t hash)
 	return at;
 }
 
+/* At most three quarters: half the table is half the page faults and half the file. */
+static bool is_full(size_t slot_count, size_t used)
+{
+	return 4 * used > 3 * slot_count;
+}
+
 static void grow(struct package_index_maker *maker)
 {
 	uint64_t *old = maker->slots;
@@ -133,7 +140,7 @@ static void grow(struct package_index_maker *maker)
 
 void package_index_reserve(struct package_index_maker *maker, size_t path_count)
 {
-	while (maker->slot_count < 2 * (path_count + 1))
+	while (is_full(maker->slot_count, path_count))
 		maker->slot_count *= 2;
 	free(maker->slots);
 	maker->slots = memory_new_array(maker->slot_count, sizeof(maker->slots[0]));
@@ -141,7 +148,7 @@ void package_index_reserve(struct package_index_maker *maker, size_t path_count)
 
 void package_index_add_path(struct package_index_maker *maker, uint64_t hash)
 {
-	if (2 * (maker->used + 1) > maker->slot_count)
+	if (is_full(maker->slot_count, maker->used + 1))
 		grow(maker);
 	uint64_t *slot = &maker->slots[slot_of(maker->slots, maker->slot_count, hash)];
 	if (*slot)
@@ -152,19 +159,14 @@ void package_index_add_path(struct package_index_maker *maker, uint64_t hash)
 
 void package_index_finish(struct package_index_maker *maker, struct package_index *out_index)
 {
-	size_t places = maker->count * sizeof(maker->places[0]);
-	size_t slots = maker->slot_count * sizeof(maker->slots[0]);
-	char *memory = memory_new(places + slots);
-
-	if (places > 0)
-		memcpy(memory, maker->places, places);
-	memcpy(memory + places, maker->slots, slots);
 	*out_index = (struct package_index){.stamp = maker->stamp,
-		.places = (const void *)memory,
+		.places = maker->places,
 		.count = maker->count,
-		.slots = (const void *)(memory + places),
+		.slots = maker->slots,
 		.slot_count = maker->slot_count,
-		.memory = memory};
+		.built_places = maker->places,
+		.built_slots = maker->slots};
+	*maker = (struct package_index_maker){0};
 }
 
 int package_index_find(const struct package_index *index, struct str path)

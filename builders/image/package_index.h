@@ -31,12 +31,12 @@ struct package_place {
 
 struct package_index {
 	struct package_stamp stamp;
-	const struct package_place *places; /* borrowed from memory or map */
+	const struct package_place *places; /* borrowed from what is built or read */
 	size_t count;
 	const uint64_t *slots;
 	size_t slot_count;
-	void *memory; /* owned: built; */
-	void *map;    /* owned: read from a file */
+	void *built_places, *built_slots; /* owned */
+	void *map;                        /* owned: read from a file */
 	size_t map_size;
 };
 void package_index_free(struct package_index *index);
@@ -52,6 +52,7 @@ bool package_index_add_package(struct package_index_maker *maker, struct package
 void package_index_reserve(struct package_index_maker *maker, size_t path_count);
 /* The path of this hash belongs to the package added last; the first owner of a path stays. */
 void package_index_add_path(struct package_index_maker *maker, uint64_t path_hash);
+/* What was added is the index's own then. */
 void package_index_finish(struct package_index_maker *maker, struct package_index *out_index);
 
 /* What stands for a path. merged: "/usr/lib/x" and "/lib/x" are one file, so they have one hash. */

@@ -16,14 +16,23 @@ static void skip(struct str *rest, size_t size)
 	*rest = (struct str){rest->data + size, rest->size - size};
 }
 
+/* Up to an empty line. Line by line: memmem() for two bytes looks at each byte. */
+static size_t stanza_size(struct str rest)
+{
+	size_t size = line_of(rest).size;
+
+	while (size + 1 < rest.size && rest.data[size + 1] != '\n')
+		size += 1 + line_of((struct str){rest.data + size + 1, rest.size - size - 1}).size;
+	return size + 1 < rest.size ? size : rest.size;
+}
+
 bool stanza_next(struct str *rest, struct str *out_stanza)
 {
 	while (rest->size > 0 && rest->data[0] == '\n')
 		skip(rest, 0);
 	if (rest->size == 0)
 		return false;
-	const char *end = memmem(rest->data, rest->size, "\n\n", 2);
-	size_t size = end ? (size_t)(end - rest->data) : rest->size;
+	size_t size = stanza_size(*rest);
 
 	*out_stanza = (struct str){rest->data, size};
 	skip(rest, size);
