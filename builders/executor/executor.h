@@ -23,6 +23,7 @@
 struct executor_request {
 	const char *service;   /* for the result */
 	const char *commit;    /* 40 hex digits */
+	const char *toolchain; /* what identifies the programs it builds with; NULL: not known */
 	const char *source;    /* private checkout; the build changes it */
 	const char *work;      /* private folder beside it; NULL: a temporary one */
 	const char *buildspec; /* relative to source */

@@ -1,7 +1,12 @@
 #include "base/digest.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "builders/executor/executor.h"
+
+#include <sys/utsname.h>
+
+enum { OS_RELEASE_LIMIT = 64 * 1024 };
 
 static bool write_file(const struct executor_request *request, const struct artifact *artifact,
 	const char *name, struct json_writer *w, struct error *err)
@@ -68,6 +73,54 @@ static void write_cause(const struct build_result *result, struct json_writer *w
 	json_object_end(w);
 }
 
+/* PRETTY_NAME of os-release(5). */
+static void put_system(struct json_writer *w)
+{
+	scoped(buf_free) struct buf text = {0};
+	struct error ignored = {0};
+
+	if (!file_read("/etc/os-release", OS_RELEASE_LIMIT, &text, &ignored))
+		error_ignore(&ignored, "not every system says what it is");
+	for (struct str rest = buf_str(&text); rest.data;) {
+		struct str line = str_cut(&rest, '\n');
+		struct str value = line;
+
+		if (!str_equal_text(str_cut(&value, '='), "PRETTY_NAME"))
+			continue;
+		while (value.size && strchr("\"'", value.data[0]))
+			value = (struct str){value.data + 1, value.size - 1};
+		while (value.size && strchr("\"'\r", value.data[value.size - 1]))
+			value.size--;
+		scoped(text_free) char *name = str_copy(value);
+
+		json_put_text(w, "system", name);
+		return;
+	}
+}
+
+/* What the build ran in: with what is the same here it can be repeated. */
+static void write_environment(const struct executor_request *request, struct json_writer *w)
+{
+	struct utsname machine;
+
+	json_key(w, "environment");
+	json_object_begin(w);
+	json_put_text(w, "executor", local_executor.name);
+	json_put_bool(w, "sandbox", request->sandbox);
+	json_put_bool(w, "network", request->network || !request->sandbox);
+	put_system(w);
+	if (uname(&machine) == 0) {
+		scoped(text_free) char *kernel =
+			memory_format("%s %s", machine.sysname, machine.release);
+
+		json_put_text(w, "kernel", kernel);
+		json_put_text(w, "machine", machine.machine);
+	}
+	if (request->toolchain)
+		json_put_text(w, "toolchain", request->toolchain);
+	json_object_end(w);
+}
+
 bool executor_write_result(const struct executor_request *request,
 	const struct build_result *result, struct buf *out, struct error *err)
 {
@@ -80,6 +133,7 @@ bool executor_write_result(const struct executor_request *request,
 	json_put_text(&w, "commit", request->commit);
 	json_put_time(&w, "started_at", result->started_at);
 	json_put_int(&w, "duration_ms", result->duration_ms);
+	write_environment(request, &w);
 	build_result_write_phases(result, &w);
 	if (!write_artifacts(request, result, &w, err))
 		return false;

@@ -62,6 +62,7 @@ struct order {
 	struct build_input input;
 	struct build_store store;
 	struct work_folder work;
+	char *toolchain;                           /* owned */
 	char *source, *output, *buildspec, *cache; /* owned */
 };
 
@@ -74,6 +75,7 @@ static void order_free(struct order *order)
 	snapshot_free(&order->snapshot);
 	commit_free(&order->commit);
 	repository_free(&order->repository);
+	free(order->toolchain);
 	free(order->source);
 	free(order->output);
 	free(order->buildspec);
@@ -134,10 +136,10 @@ static bool prepare(struct order *order, const char *state, struct error *err)
 
 static bool find_store(struct order *order, const char *state, struct error *err)
 {
-	scoped(text_free) char *toolchain = key_toolchain();
+	order->toolchain = key_toolchain();
 	const struct build_key_options how = {.app = order->project->app,
 		.service = order->service,
-		.toolchain = toolchain,
+		.toolchain = order->toolchain,
 		.env = &order->input.env,
 		.network = build_input_network(&flags, order->service->build.no_network),
 		.no_sandbox = flags.no_sandbox};
@@ -165,6 +167,7 @@ static struct executor_request request_of(const struct order *order)
 
 	return (struct executor_request){.service = order->service->name,
 		.commit = order->commit.id,
+		.toolchain = order->toolchain,
 		.source = order->source,
 		.work = order->work.path,
 		.buildspec = order->buildspec,

@@ -1,7 +1,10 @@
 #include "pipeline/cli/build_input.h"
 
 #include "base/file.h"
+#include "base/terminal.h"
 #include "buildspec/environment.h"
+
+#include <unistd.h>
 
 enum { SECRETS_LIMIT = 4 * 1024 * 1024 };
 
@@ -69,9 +72,15 @@ void build_input_free(struct build_input *input)
 
 void build_input_show_log(void *self, struct str piece)
 {
+	static struct terminal_filter filter;
+	scoped(buf_free) struct buf safe = {0};
 	struct error ignored = {0};
 
 	(void)self;
+	if (isatty(2)) {
+		terminal_filter_feed(&filter, piece, &safe);
+		piece = buf_str(&safe);
+	}
 	if (!descriptor_write_all(2, piece.data, piece.size, "the log", &ignored))
 		error_ignore(&ignored, "nobody reads it");
 }

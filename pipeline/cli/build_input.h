@@ -64,7 +64,8 @@ bool build_input_network(const struct build_flags *flags, bool off);
 /* What the flags do not say is as in limits. */
 struct limits build_input_limits(const struct build_flags *flags, struct limits limits);
 
-/* For executor_request.log and build_options.log: stderr, where progress goes. */
+/* For executor_request.log and build_options.log: stderr, where progress goes; to a terminal only what
+ * is harmless there. */
 void build_input_show_log(void *self, struct str piece);
 
 #endif

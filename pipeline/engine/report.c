@@ -182,6 +182,35 @@ static void print_tests(FILE *out, const struct ledger_step *step, int width)
 		fprintf(out, "  %-*s  %-6s  %s\n", width, "", "", text);
 }
 
+/* "Debian GNU/Linux 12 (bookworm), Linux 6.8.0 x86_64, sandbox"; owned, NULL when it is not known. */
+static char *built_on(const struct ledger_step *step)
+{
+	scoped(json_free) struct json *result = result_of(step);
+	const struct json *where = json_get(result, "environment");
+	const char *kernel = json_get_text(where, "kernel", NULL);
+
+	if (!kernel)
+		return NULL;
+	return memory_format("%s, %s %s, %s", json_get_text(where, "system", "an unnamed system"),
+		kernel, json_get_text(where, "machine", ""),
+		json_get_bool(where, "sandbox", false) ? "sandbox" : "no sandbox");
+}
+
+/* Each place once. */
+static void print_built_on(FILE *out, const struct ledger_steps *steps)
+{
+	scoped(strings_free) struct strings seen = {0};
+
+	for (size_t i = 0; i < steps->count; i++) {
+		scoped(text_free) char *where = built_on(&steps->items[i]);
+
+		if (!where || strings_contain(&seen, where))
+			continue;
+		strings_add(&seen, where);
+		fprintf(out, "  built on     %s\n", where);
+	}
+}
+
 bool report_print(FILE *out, struct ledger *ledger, const struct ledger_run *run, struct error *err)
 {
 	scoped(ledger_steps_free) struct ledger_steps steps = {0};
@@ -206,6 +235,7 @@ bool report_print(FILE *out, struct ledger *ledger, const struct ledger_run *run
 		fprintf(out, "  reason       %s\n", run->reason);
 	if (*run->folder)
 		fprintf(out, "  logs         %s\n", run->folder);
+	print_built_on(out, &steps);
 	for (size_t i = 0; i < steps.count; i++)
 		width = (int)strlen(steps.items[i].service) > width
 				? (int)strlen(steps.items[i].service)

@@ -86,6 +86,10 @@ def a_good_build():
     check("stage, service and status are told",
           (result["stage"], result["service"], result["status"]), ("build", "rooms", "passed"))
     check("the commit is told", len(result["commit"]), 40)
+    machine = os.uname()
+    where = result["environment"]
+    check("where it was built is told", [where[key] for key in ("executor", "sandbox", "kernel", "machine")],
+          ["local", True, f"{machine.sysname} {machine.release}", machine.machine])
     check("exported variables are told", result["exported_variables"], {"VERSION": "1.2"})
     # sha256 of "1.2 yes too\n"
     check("artifacts have size and digest", result["artifacts"], [{

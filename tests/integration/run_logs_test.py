@@ -114,6 +114,12 @@ def while_it_runs():
     check("cancelled", child.returncode, 5)
 
 
+def show_says_where():
+    machine = os.uname()
+    check_contains("show says where it was built", dogshore("show", 1).stdout.decode(),
+                   f", {machine.sysname} {machine.release} {machine.machine}, sandbox\n")
+
+
 def mistakes():
     for words, status, piece in (((99,), 3, "99"), ((1, "jobs"), 3, "dogshore show 1"), ((1, "job", "deploy"), 3, "deploy"),
                                  (("job", "build"), 2, "no number"), ((1, "--lines", 0), 2, "--lines")):
@@ -135,4 +141,4 @@ def a_log_that_is_cut_off():
     check_contains("with the place", ran.stderr.decode(), "is damaged at byte 0")
 
 
-run_tests(a_run, times, a_terminal, a_restored_build, a_run_that_fails, while_it_runs, mistakes, a_log_that_is_cut_off)
+run_tests(a_run, times, a_terminal, a_restored_build, a_run_that_fails, while_it_runs, show_says_where, mistakes, a_log_that_is_cut_off)
