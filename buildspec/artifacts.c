@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "buildspec/pattern.h"
+#include "buildspec/steady_copy.h"
 
 #include <stdlib.h>
 
@@ -22,6 +23,7 @@ struct collecting {
 	void (*say)(void *self, const char *line);
 	void *self;
 	struct artifact *out;
+	char *unsteady; /* owned; which file never rested, NULL: none */
 };
 
 static void printf_like(2, 3) say(const struct collecting *c, const char *format, ...)
@@ -36,6 +38,11 @@ static void printf_like(2, 3) say(const struct collecting *c, const char *format
 
 const char *artifact_relative_pattern(const struct artifact_place *place, const char *pattern)
 {
+	static const char *const names[] = {"$CODEBUILD_SRC_DIR/", "${CODEBUILD_SRC_DIR}/"};
+
+	for (size_t i = 0; i < countof(names); i++)
+		if (text_starts_with(pattern, names[i]))
+			return pattern + strlen(names[i]);
 	if (pattern[0] == '/' && path_is_below(pattern, place->inside)) {
 		pattern += strlen(place->inside);
 		while (*pattern == '/')
@@ -56,31 +63,66 @@ static bool is_excluded(const struct collecting *c, const char *path)
 	return false;
 }
 
+/* Sorts the names; one that came twice stays once. */
+static void settle_names(struct collecting *c)
+{
+	struct strings *files = &c->out->files;
+	size_t kept = 0;
+
+	strings_sort(files);
+	for (size_t i = 0; i < files->count; i++) {
+		char *name = files->items[i];
+
+		if (!kept || !text_equal(files->items[kept - 1], name)) {
+			files->items[kept++] = name;
+			continue;
+		}
+		if (c->spec->discard_paths)
+			say(c, "Two artifacts are called %s, the last one counts", name);
+		free(name);
+	}
+	files->count = kept;
+}
+
+/* Commands in the background may still be writing. */
 static bool copy_one(struct collecting *c, const char *base, const char *path, struct error *err)
 {
 	const char *name = c->spec->discard_paths ? path_base(path) : path;
-	scoped(text_free) char *from = path_join(base, path);
+	scoped(text_free) char *whole = path_join(base, path);
+	scoped(text_free) char *from = path_normalise(whole);
 	scoped(text_free) char *folder = path_join(c->place->output, c->place->folder);
 	scoped(text_free) char *to = path_join(folder, name);
 	scoped(text_free) char *parent = path_parent(to);
+	const struct steady_source source = {c->place->source, from, NULL, NULL};
+	enum steady result;
 
-	if (!folder_make(parent, 0755, err) || !file_copy(from, to, err))
+	if (!folder_make(parent, 0755, err) || !steady_copy(&source, to, &result, NULL, err))
 		return false;
-	if (!strings_contain(&c->out->files, name))
+	if (result == STEADY_COPIED)
 		strings_add(&c->out->files, name);
-	else if (c->spec->discard_paths)
-		say(c, "Two artifacts are called %s, the last one counts", name);
+	else if (result == STEADY_GONE)
+		say(c, "Skipping %s: it is gone", from);
+	else if (!c->unsteady)
+		c->unsteady = memory_format("%s changed each time it was copied: a command still "
+					    "writes it",
+			from);
 	return true;
 }
 
 static bool copy_matches(struct collecting *c, const char *base, const char *pattern,
 	bool *out_matched, struct error *err)
 {
-	scoped(strings_free) struct strings paths = {0};
+	scoped(strings_free) struct strings paths = {0}, refused = {0};
+	scoped(text_free) char *root = path_join(c->place->source, base);
 
-	if (!pattern_find_files(base, artifact_relative_pattern(c->place, pattern), &paths, err))
+	if (!pattern_find_bounded(c->place->source, root,
+		    artifact_relative_pattern(c->place, pattern), &paths, &refused, err))
 		return false;
-	for (size_t i = 0; i < paths.count; i++) {
+	for (size_t i = 0; i < refused.count; i++)
+		if (!is_excluded(c, refused.items[i]))
+			say(c, "Skipping %s: the link leads out of the source or nowhere",
+				refused.items[i]);
+	for (size_t i = 0; i < paths.count && !c->unsteady; i++) {
 		if (is_excluded(c, paths.items[i]))
 			continue;
 		*out_matched = true;
@@ -97,15 +139,13 @@ static bool copy_all(struct collecting *c, const struct strings *bases, struct e
 		bool matched = false;
 
 		for (size_t b = 0; b < bases->count; b++) {
-			scoped(text_free) char *base = path_join(c->place->source, bases->items[b]);
-
-			if (!copy_matches(c, base, pattern, &matched, err))
+			if (!copy_matches(c, bases->items[b], pattern, &matched, err))
 				return false;
 		}
 		if (!matched)
 			say(c, "Skipping invalid file path %s", pattern);
 	}
-	strings_sort(&c->out->files);
+	settle_names(c);
 	return true;
 }
 
@@ -122,15 +162,24 @@ bool artifact_find_bases(const struct artifact_place *place, const char *base_di
 	return true;
 }
 
+/* What was copied so far goes, too. */
+static bool drop(const char *folder, struct error *err)
+{
+	struct error ignored = {0};
+
+	if (!folder_remove(folder, &ignored))
+		error_ignore(&ignored, "the first failure is the one to tell");
+	return error_while(err, "collecting the artifacts");
+}
+
 bool artifact_collect(const struct artifact_spec *spec, const struct artifact_place *place,
 	void (*take_line)(void *self, const char *line), void *self, struct artifact *out,
 	char **out_missing, struct error *err)
 {
 	scoped(strings_free) struct strings bases = {0};
 	scoped(artifact_free) struct artifact artifact = {0};
-	struct collecting c = {spec, place, take_line, self, &artifact};
+	struct collecting c = {spec, place, take_line, self, &artifact, NULL};
 	scoped(text_free) char *folder = path_join(place->output, place->folder);
-	struct error ignored = {0};
 
 	*out_missing = NULL;
 	if (!artifact_find_bases(place, spec->base_directory, &bases, err))
@@ -141,9 +190,12 @@ bool artifact_collect(const struct artifact_spec *spec, const struct artifact_pl
 		return true;
 	}
 	if (!copy_all(&c, &bases, err)) {
-		if (!folder_remove(folder, &ignored))
-			error_ignore(&ignored, "the first failure is the one to tell");
-		return error_while(err, "collecting the artifacts");
+		text_free(&c.unsteady);
+		return drop(folder, err);
+	}
+	if (c.unsteady) {
+		*out_missing = c.unsteady;
+		return folder_remove(folder, err);
 	}
 	if (!artifact.files.count) {
 		*out_missing = memory_copy_text("no matching artifact paths found");

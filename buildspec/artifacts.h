@@ -26,15 +26,15 @@ struct artifact_place {
 /*
  * Collects one definition.
  *
- * out_missing  why nothing was collected ("no matching artifact paths found"), else NULL: an
- *              outcome of the build, no error of ours
+ * out_missing  why nothing was collected ("no matching artifact paths found", a file that is still
+ *              being written), else NULL: an outcome of the build, no error of ours
  * say          gets one line for each pattern that matched nothing and each name that came twice
  */
 bool artifact_collect(const struct artifact_spec *spec, const struct artifact_place *place,
 	void (*say)(void *self, const char *line), void *self, struct artifact *out,
 	char **out_missing, struct error *err) must_use;
 
-/* "dist/x" of "/codebuild/src/dist/x" when that is where the build ran; borrowed from pattern. */
+/* "dist/x" of "$CODEBUILD_SRC_DIR/dist/x", and of "/codebuild/src/dist/x" when that is where the build ran; borrowed from pattern. */
 const char *artifact_relative_pattern(const struct artifact_place *place, const char *pattern);
 /* The folders that a base-directory (or NULL) means, relative to the source; "." is itself. */
 bool artifact_find_bases(const struct artifact_place *place, const char *base_directory,

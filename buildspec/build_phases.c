@@ -68,7 +68,7 @@ static bool may_retry(const struct phase_spec *spec, const struct build_phase *p
 
 	if (!spec->retry_regex)
 		return true;
-	buf_printf(&message, "%s\n", phase->context_message);
+	buf_printf(&message, "%s%s", phase->context_message, output->size ? "\n" : "");
 	buf_append_str(&message, buf_str(output));
 	if (regcomp(&regex, spec->retry_regex, REG_EXTENDED | REG_NOSUB) != 0)
 		return false;

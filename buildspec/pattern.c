@@ -72,24 +72,40 @@ bool pattern_has_wildcard(const char *pattern)
 	return strpbrk(pattern, "*?") != NULL;
 }
 
-/* A regular file, or a link to one that lies below root. */
-static bool is_file_below(const char *root, const char *relative, const struct stat *status)
+struct search {
+	const char *bound, *root, *from, *pattern;
+	struct strings *found, *refused; /* refused may be NULL */
+};
+
+/* A link to a regular file that lies below bound. */
+static bool leads_to_file(const char *bound, const char *path)
 {
-	char real_root[PATH_MAX], real[PATH_MAX];
-	scoped(text_free) char *path = path_join(root, relative);
+	char real_bound[PATH_MAX], real[PATH_MAX];
 	struct stat target;
 
-	if (S_ISREG(status->st_mode))
-		return true;
-	return S_ISLNK(status->st_mode) && realpath(root, real_root) && realpath(path, real) &&
-	       path_is_below(real, real_root) && stat(real, &target) == 0 &&
+	return realpath(bound, real_bound) && realpath(path, real) &&
+	       path_is_below(real, real_bound) && stat(real, &target) == 0 &&
 	       S_ISREG(target.st_mode);
 }
 
-struct search {
-	const char *root, *from, *pattern;
-	struct strings *found;
-};
+/* Does a link lead to a folder? Its files are not looked for, and nobody need be told. */
+static bool leads_to_folder(const char *path)
+{
+	struct stat target;
+
+	return stat(path, &target) == 0 && S_ISDIR(target.st_mode);
+}
+
+static void take_match(const struct search *search, const char *relative, const struct stat *status)
+{
+	scoped(text_free) char *path = path_join(search->root, relative);
+
+	if (S_ISREG(status->st_mode) ||
+		(S_ISLNK(status->st_mode) && leads_to_file(search->bound, path)))
+		strings_add(search->found, relative);
+	else if (S_ISLNK(status->st_mode) && search->refused && !leads_to_folder(path))
+		strings_add(search->refused, relative);
+}
 
 static bool visit(void *context, const char *relative, const struct stat *status, struct error *err)
 {
@@ -97,9 +113,8 @@ static bool visit(void *context, const char *relative, const struct stat *status
 	scoped(text_free) char *path = path_join(search->from, relative);
 
 	(void)err;
-	if (!S_ISDIR(status->st_mode) && pattern_matches(search->pattern, path) &&
-		is_file_below(search->root, path, status))
-		strings_add(search->found, path);
+	if (!S_ISDIR(status->st_mode) && pattern_matches(search->pattern, path))
+		take_match(search, path, status);
 	return true;
 }
 
@@ -113,42 +128,50 @@ static char *fixed_part(const char *pattern)
 	return memory_copy(pattern, size ? size - 1 : 0);
 }
 
-/* Does path, with all links followed, still lie below root? */
-static bool stays_below(const char *root, const char *path)
+/* Does path (below root), with all links followed, still lie below bound? */
+static bool stays_below(const char *bound, const char *root, const char *path)
 {
-	char real_root[PATH_MAX], real[PATH_MAX];
+	char real_bound[PATH_MAX], real[PATH_MAX];
 	scoped(text_free) char *whole = path_join(root, path);
 
-	return realpath(root, real_root) && realpath(whole, real) && path_is_below(real, real_root);
+	return realpath(bound, real_bound) && realpath(whole, real) &&
+	       path_is_below(real, real_bound);
 }
 
-static bool find_one(const char *root, const char *path, struct strings *out_paths)
+static bool find_one(const struct search *search, const char *path)
 {
-	scoped(text_free) char *whole = path_join(root, path);
+	scoped(text_free) char *whole = path_join(search->root, path);
+	scoped(text_free) char *parent = path_parent(path);
 	struct stat status;
 
-	if (lstat(whole, &status) == 0 && stays_below(root, path) &&
-		is_file_below(root, path, &status))
-		strings_add(out_paths, path);
+	if (lstat(whole, &status) == 0 && stays_below(search->bound, search->root, parent))
+		take_match(search, path, &status);
 	return true;
+}
+
+bool pattern_find_bounded(const char *bound, const char *root, const char *pattern,
+	struct strings *out_paths, struct strings *out_refused, struct error *err)
+{
+	scoped(text_free) char *normal = path_normalise(pattern);
+	struct search search = {bound, root, NULL, normal, out_paths, out_refused};
+
+	if (!path_is_inside(pattern))
+		return true;
+	if (!pattern_has_wildcard(normal))
+		return find_one(&search, normal);
+	scoped(text_free) char *fixed = fixed_part(normal);
+	scoped(text_free) char *start = path_join(root, fixed);
+
+	search.from = fixed;
+	if (!file_is_folder(start) || !stays_below(bound, root, fixed))
+		return true;
+	return folder_walk(start, visit, &search, err);
 }
 
 bool pattern_find_files(const char *root, const char *pattern, struct strings *out_paths,
 	struct error *err)
 {
-	scoped(text_free) char *normal = path_normalise(pattern);
-
-	if (!path_is_inside(pattern))
-		return true;
-	if (!pattern_has_wildcard(normal))
-		return find_one(root, normal, out_paths);
-	scoped(text_free) char *fixed = fixed_part(normal);
-	scoped(text_free) char *start = path_join(root, fixed);
-	struct search search = {root, fixed, normal, out_paths};
-
-	if (!file_is_folder(start) || !stays_below(root, fixed))
-		return true;
-	return folder_walk(start, visit, &search, err);
+	return pattern_find_bounded(root, root, pattern, out_paths, NULL, err);
 }
 
 bool pattern_find_folders(const char *root, const char *pattern, struct strings *out_paths,
@@ -162,7 +185,7 @@ bool pattern_find_folders(const char *root, const char *pattern, struct strings 
 	if (!pattern_has_wildcard(normal)) {
 		scoped(text_free) char *path = path_join(root, normal);
 
-		if (file_is_folder(path) && stays_below(root, normal))
+		if (file_is_folder(path) && stays_below(root, root, normal))
 			strings_add(out_paths, normal);
 		return true;
 	}

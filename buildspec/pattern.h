@@ -20,6 +20,11 @@ bool pattern_has_wildcard(const char *pattern);
 bool pattern_find_files(const char *root, const char *pattern, struct strings *out_paths,
 	struct error *err) must_use;
 
+/* The same, where links may lead to anything below bound, which holds root. out_refused gets what
+ * matches and leads further, or to nothing. */
+bool pattern_find_bounded(const char *bound, const char *root, const char *pattern,
+	struct strings *out_paths, struct strings *out_refused, struct error *err) must_use;
+
 /* The same for folders directly below root ("my-build*"). */
 bool pattern_find_folders(const char *root, const char *pattern, struct strings *out_paths,
 	struct error *err) must_use;

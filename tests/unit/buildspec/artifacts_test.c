@@ -108,6 +108,35 @@ TEST(absolute_patterns_mean_the_builds_own_folder)
 
 	CHECK_OK(collect(&scene, &spec, &err));
 	check_content(&scene, "primary/dist/rooms", "one");
+	const struct artifact_spec by_name = {
+		.files = texts_of("$CODEBUILD_SRC_DIR/other/rooms", "./other/rooms")};
+
+	artifact_free(&scene.artifact);
+	CHECK_OK(collect(&scene, &by_name, &err));
+	CHECK_INT(scene.artifact.files.count, 1);
+	check_content(&scene, "primary/other/rooms", "three");
+}
+
+TEST(links_are_followed_as_far_as_the_source_goes)
+{
+	scoped(error_free) struct error err = {0};
+	scoped(scene_free) struct scene scene = scene_new();
+	scoped(text_free) char *inside = path_join(scene.source, "dist/inside");
+	scoped(text_free) char *outside = path_join(scene.source, "dist/outside");
+	scoped(text_free) char *broken = path_join(scene.source, "dist/broken");
+	const struct artifact_spec spec = {.files = texts_of("*"),
+		.exclude_paths = texts_of("br*"),
+		.base_directory = "dist"};
+
+	/* Out of the base directory, but not of the source. */
+	CHECK(symlink("../other/rooms", inside) == 0 && symlink("/etc/passwd", outside) == 0 &&
+		symlink("nowhere", broken) == 0);
+	CHECK_OK(collect(&scene, &spec, &err));
+	REQUIRE(scene.artifact.files.count == 2);
+	CHECK_TEXT(scene.artifact.files.items[0], "inside");
+	check_content(&scene, "primary/inside", "three");
+	CHECK_TEXT(buf_text(&scene.said),
+		"Skipping outside: the link leads out of the source or nowhere\n");
 }
 
 TEST(of_two_files_with_one_name_the_last_counts_and_is_told)
