@@ -111,20 +111,20 @@ def ready():
 
 
 def images(status):
-    return len(stage.aws("ecr", "list-images", "--repository-name", "crash/hello", "--filter", f"tagStatus={status}")["imageIds"])
+    return len(stage.aws("ecr", "list_images", repositoryName="crash/hello", filter={"tagStatus": status})["imageIds"])
 
 
 def deployments():
-    """How many deployments of the service ever completed. Debian's AWS CLI is older than ListServiceDeployments,
+    """How many deployments of the service ever completed. Debian's botocore is older than ListServiceDeployments,
     but the service's events name each of them."""
-    service = stage.aws("ecs", "describe-services", "--cluster", "crash", "--services", "hello")["services"][0]
+    service = stage.aws("ecs", "describe_services", cluster="crash", services=["hello"])["services"][0]
     for event in service["events"]:
         seen.update(re.findall(r"\(deployment (ecs-svc/\d+)\) deployment completed", event["message"]))
     return len(seen)
 
 
 def revisions():
-    return len(stage.aws("ecs", "list-task-definitions", "--family-prefix", "hello")["taskDefinitionArns"])
+    return len(stage.aws("ecs", "list_task_definitions", familyPrefix="hello")["taskDefinitionArns"])
 
 
 def count_effects():

@@ -21,7 +21,7 @@ def ready():
     stage.edit("services/rooms/api.c", "there is no room %s", "no such room: %s")
     stage.commit("rooms: another message")
     stage.dogshore("run", "--env", "local", expect=0)
-    known = stage.aws("ecr", "describe-images", "--repository-name", "booking/rooms")["imageDetails"]
+    known = stage.aws("ecr", "describe_images", repositoryName="booking/rooms")["imageDetails"]
     images.extend(f"{stage.endpoint_address}/booking/rooms@{image['imageDigest']}" for image in known if image.get("imageTags"))
 
 

@@ -15,6 +15,11 @@ from pathlib import Path
 
 import tap
 
+try:
+    import botocore.session
+except ImportError:
+    tap.skip_all("botocore is not installed; it comes with the AWS CLI")
+
 SOURCE = Path(os.environ["DOGSHORE_SOURCE"])
 PROGRAM = os.environ["DOGSHORE"]
 IN_THE_REPOSITORY = ["dogshore.yml", "services", "base", "tests/test.h"]
@@ -66,6 +71,7 @@ class Scene:
         self.state = self.folder / "state"
         self.port = free_port()
         self.environment = dict(os.environ, DOGSHORE_STATE=str(self.state))
+        self.clients = {}  # of botocore, by service and endpoint
         self.endpoint_address = f"127.0.0.1:{free_port()}"
 
     # ---- the program
@@ -138,18 +144,22 @@ class Scene:
 
     # ---- what serves
 
-    def aws(self, *words):
-        process = subprocess.run(
-            ["/usr/bin/aws", "--endpoint-url", self.environment["AWS_ENDPOINT_URL"], *words, "--output", "json"],
-            env=self.environment, text=True,
-            capture_output=True, check=False)
-        if process.returncode != 0:
-            raise AssertionError(f"aws {' '.join(words)}: {process.stderr}")
-        return json.loads(process.stdout) if process.stdout.strip() else None
+    def aws(self, service, operation, **given):
+        """What AWS's own library gets as an answer: aws("ecs", "list_tasks", cluster="booking"). It is the one below Debian's
+        AWS CLI, without the half second that the CLI takes to start."""
+        key = (service, self.environment["AWS_ENDPOINT_URL"], self.environment["AWS_SECRET_ACCESS_KEY"])
+        if key not in self.clients:
+            self.clients[key] = botocore.session.get_session().create_client(
+                service, endpoint_url=key[1], region_name=self.environment["AWS_REGION"],
+                aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"], aws_secret_access_key=key[2])
+        client = self.clients[key]
+        if client.can_paginate(operation):
+            return client.get_paginator(operation).paginate(**given).build_full_result()
+        return getattr(client, operation)(**given)
 
     def tasks(self, service, cluster="booking"):
         """The ids of the running tasks of a service."""
-        return sorted(self.aws("ecs", "list-tasks", "--cluster", cluster, "--service-name", service)["taskArns"])
+        return sorted(self.aws("ecs", "list_tasks", cluster=cluster, serviceName=service)["taskArns"])
 
     def get(self, path):
         """Status and body of a GET through the balancer."""

@@ -87,7 +87,7 @@ def a_container_that_ignores_sigterm():
     with stage.load("/") as load:
         stage.dogshore("run", "--env", "local", expect=0)
     check("it is replaced without a failed request", (load.failed[:3], stage.get("/")[1].strip()), ([], "v0"))
-    ended = wait_until("its end", lambda: [t for t in stage.aws("ecs", "describe-tasks", "--cluster", "shop", "--tasks", *deaf)["tasks"]
+    ended = wait_until("its end", lambda: [t for t in stage.aws("ecs", "describe_tasks", cluster="shop", tasks=deaf)["tasks"]
                                            if t["lastStatus"] == "STOPPED"], 30)
     check("it was killed when its stopTimeout was over", ended[0]["containers"][0]["exitCode"], 137)
     stage.settle(lambda: what_is_there() == steady)
@@ -165,8 +165,8 @@ def a_port_in_use():
         stage.edit("dogshore.yml", r"port: \d+\}", f"port: {address.split(':')[1]}}}")
         check_error("the balancer's port in use", stage.run_commit("port in use"), 3, address.split(":")[1], "in use", "ss -ltnp")
         stage.check_nothing_half_done("the balancer's port in use")
-        ports = [listener["Port"] for balancer in stage.aws("elbv2", "describe-load-balancers")["LoadBalancers"] for listener in
-                 stage.aws("elbv2", "describe-listeners", "--load-balancer-arn", balancer["LoadBalancerArn"])["Listeners"]]
+        ports = [listener["Port"] for balancer in stage.aws("elbv2", "describe_load_balancers")["LoadBalancers"] for listener in
+                 stage.aws("elbv2", "describe_listeners", LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]]
         check("no listener was left for it", ports, [stage.port])
     check("the service still answers", stage.get("/")[1].strip(), "v0")
 

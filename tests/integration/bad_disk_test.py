@@ -110,7 +110,7 @@ def the_local_cloud_has_no_room_for_a_push():
     up()
     check_error("no room for a push", run(), 3, "push of svc", stage.endpoint_address, FULL, "free some space")
     stage.check_nothing_half_done("no room for a push")
-    shown = stage.aws("ecr", "list-images", "--repository-name", "shop/svc")
+    shown = stage.aws("ecr", "list_images", repositoryName="shop/svc")
     check("no room for a push: no image is shown", shown["imageIds"], [])
     check("no room for a push: no upload is left", list((cloud / "content/uploads").iterdir()), [])
     resize(cloud, "64m")

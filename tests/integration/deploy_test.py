@@ -159,11 +159,11 @@ def a_good_version_is_deployed():
 
 
 def the_same_again_changes_nothing():
-    before = stage.aws("ecs", "list-task-definitions")["taskDefinitionArns"]
+    before = stage.aws("ecs", "list_task_definitions")["taskDefinitionArns"]
     result = deploy("one")
     check("exit status", result.status, 0)
     check("nothing changed", result.document["changed"], False)
-    check("nothing was registered", stage.aws("ecs", "list-task-definitions")["taskDefinitionArns"], before)
+    check("nothing was registered", stage.aws("ecs", "list_task_definitions")["taskDefinitionArns"], before)
 
 
 def what_fails_its_checks_is_rolled_back():
