@@ -9,6 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from images import podman_of_our_own
+
 PROGRAM = os.environ["DOGSHORE"]
 WORK = Path(os.environ["TMPDIR"])
 os.environ["DOGSHORE_STATE"] = str(WORK / "state")
@@ -108,7 +110,8 @@ def crun(*words, **more):
     return run(*crun_command(*words, **more), check=False, stdin=subprocess.DEVNULL)
 
 
-PODMAN = ["podman", "--root", WORK / "podman", "--runroot", WORK / "podman-run", "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs",
+podman_of_our_own()
+PODMAN = ["podman", "--root", WORK / "podman", "--runroot", WORK / "podman-run", "--tmpdir", WORK / "podman-tmp", "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs",
           "--runtime", "crun", "--events-backend", "none"]
 _pulled = {}
 

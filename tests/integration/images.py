@@ -109,14 +109,23 @@ def run_root(root, args, uid=65532):
                "sh", WORK / "crun", bundle, f"t-{os.getpid()}-{bundle.name}", check=False)
 
 
+def podman_of_our_own():
+    """podman's locks lie in memory that all of a user's share, whatever --root says, and a podman whose --runroot is new frees
+    them all: ours are files, so that tests may run side by side."""
+    conf = WORK / "containers.conf"
+    conf.write_text(f'[engine]\nlock_type = "file"\ntmp_dir = "{WORK}/podman-tmp"\n')
+    os.environ["CONTAINERS_CONF"] = str(conf)
+
+
 class Podman:
     """podman with a store of its own below WORK; host is a registry without TLS."""
 
     def __init__(self, host):
         (WORK / "registries.conf").write_text(f'[[registry]]\nlocation = "{host}"\ninsecure = true\n')
         os.environ["CONTAINERS_REGISTRIES_CONF"] = str(WORK / "registries.conf")
-        self.flags = ["--root", WORK / "podman", "--runroot", WORK / "podman-run", "--tmpdir", WORK / "podman-tmp", "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs",
-                      "--tmpdir", WORK / "podman-tmp"]
+        podman_of_our_own()
+        self.flags = ["--root", WORK / "podman", "--runroot", WORK / "podman-run", "--tmpdir", WORK / "podman-tmp", "--storage-driver", "vfs",
+                      "--cgroup-manager", "cgroupfs"]
 
     def __call__(self, *words, **more):
         return run("podman", *self.flags, *words, **more)
