@@ -1,4 +1,5 @@
-# timeout: 300
+# timeout: 600
+# parallel: yes
 """Bad days of the local cloud: containers that do not serve, a lost balancer, ports in use, wrong keys, a signal."""
 import json
 import os

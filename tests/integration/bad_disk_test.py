@@ -1,3 +1,4 @@
+# parallel: yes
 """Full disks: small file systems for the state of a run, for images, for the local cloud; each goes on afterwards."""
 import os
 import shutil

@@ -1,4 +1,5 @@
 # timeout: 600
+# parallel: yes
 """`deploy` and its relatives on the real local cloud: every verdict with its exit status and its cause."""
 import json
 import os

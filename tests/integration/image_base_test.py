@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """`dogshore image build --base` and `image rebase`: on docker-registry, the local registry and one that counts requests."""
 # timeout: 600
+# parallel: yes
 import json
 import os
 import shutil

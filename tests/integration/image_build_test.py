@@ -2,6 +2,7 @@
 """Images of `dogshore image build`, judged by programs that others wrote: skopeo, umoci, crun, tar, zstd, gzip,
 ldd and the JSON schemas of the OCI."""
 # timeout: 300
+# parallel: yes
 import json
 import os
 import shutil

@@ -2,6 +2,7 @@
 """Each way in which an image can lack what its program needs, with programs that a compiler made: what the build says,
 and what the program does inside the image."""
 # timeout: 300
+# parallel: yes
 import json
 import os
 import shutil

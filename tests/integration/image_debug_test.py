@@ -2,6 +2,7 @@
 """`image build --debug`: the program without its debug information, which is a referrer by build id; judged by readelf
 and gdb."""
 # timeout: 300
+# parallel: yes
 import json
 import os
 import re

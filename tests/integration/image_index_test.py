@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """`dogshore image index`: one tag for two architectures, read by skopeo and podman, pushed to docker-registry."""
 # timeout: 300
+# parallel: yes
 import json
 import os
 import shutil

@@ -2,6 +2,7 @@
 """Images whose libraries are from Debian packages: one layer a package, what the package brings along, and what
 dpkg itself says about it."""
 # timeout: 300
+# parallel: yes
 import hashlib
 import json
 import os

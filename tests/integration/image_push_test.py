@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """`dogshore image push`, `copy` and `inspect` against Debian's docker-registry and against registries that misbehave."""
 # timeout: 300
+# parallel: yes
 import base64
 import hashlib
 import json
