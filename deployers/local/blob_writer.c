@@ -2,35 +2,20 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "deployers/local/block_pool.h"
+#include "deployers/local/workers.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 enum {
-	BLOCK = 256 << 10,
 	BEHIND = 8,       /* blocks of one blob */
 	BEHIND_ALL = 128, /* blocks of all */
-	KEPT = 8,         /* free ones */
 	SMALL = 64 << 10, /* less is not worth a thread */
-	THREADS_MAX = 4,
-};
-
-struct block {
-	struct block *following;
-	size_t size;
-	unsigned char bytes[];
-};
-
-struct block_list {
-	struct block *first, **end; /* end NULL: empty */
 };
 
 /*
@@ -67,68 +52,26 @@ struct writers {
 
 	pthread_mutex_t lock;
 	pthread_cond_t work;
-	pthread_t threads[THREADS_MAX];
-	size_t thread_count;
+	struct workers workers;
 	bool stop;
 	struct blob_writer *ready, **ready_end; /* to be worked on */
 	struct blob_writer *events;             /* to be told about */
-	size_t count;                           /* writers that are open */
-	struct block *free;
-	size_t free_count;
-	atomic_size_t used_count; /* changed under the lock */
+
+	struct block_pool pool; /* has a lock of its own */
+	size_t count;           /* writers that are open; the loop's */
 };
-
-/* --- blocks, under the lock --- */
-
-static struct block *block_new(struct writers *writers)
-{
-	struct block *block = writers->free;
-
-	if (block) {
-		writers->free = block->following;
-		writers->free_count--;
-	} else {
-		/* Not from the heap: it would keep what a rush of uploads needed. */
-		block = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			0);
-		if (block == MAP_FAILED) {
-			fprintf(stderr, "error: out of memory (for an upload)\n");
-			exit(3);
-		}
-	}
-	writers->used_count++;
-	block->following = NULL;
-	block->size = 0;
-	return block;
-}
-
-static void block_free(struct writers *writers, struct block *block)
-{
-	writers->used_count--;
-	if (!writers->count && writers->free_count >= KEPT) {
-		munmap(block, BLOCK);
-		return;
-	}
-	block->following = writers->free;
-	writers->free = block;
-	writers->free_count++;
-}
-
-static size_t room(const struct block *block)
-{
-	return BLOCK - sizeof(*block) - block->size;
-}
 
 /* --- the threads --- */
 
 static bool hash_present(struct blob_writer *writer, struct error *err)
 {
 	scoped(buf_free) struct buf piece = {0};
-	char *bytes = buf_reserve(&piece, BLOCK);
+	char *bytes = buf_reserve(&piece, BLOCK_SIZE);
 
 	for (int64_t at = 0; at < writer->rehash_bytes;) {
 		int64_t left = writer->rehash_bytes - at;
-		ssize_t got = pread(writer->fd, bytes, left < BLOCK ? (size_t)left : BLOCK, at);
+		ssize_t got =
+			pread(writer->fd, bytes, left < BLOCK_SIZE ? (size_t)left : BLOCK_SIZE, at);
 
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -178,14 +121,10 @@ static void work_on(struct writers *writers, struct blob_writer *writer)
 {
 	writer->working = true;
 	while (!writer->gone && (writer->blocks.first || writer->rehash_bytes >= 0)) {
-		struct block *block = writer->blocks.first;
+		struct block *block = block_list_next(&writer->blocks);
 		struct error err = {0};
 		bool ok = true, failed = writer->failed;
 
-		if (block)
-			writer->blocks.first = block->following;
-		if (block && !block->following)
-			writer->blocks.end = NULL;
 		pthread_mutex_unlock(&writers->lock);
 		if (!failed)
 			ok = block ? keep(writer, block->bytes, block->size, &err)
@@ -198,7 +137,7 @@ static void work_on(struct writers *writers, struct blob_writer *writer)
 		if (writer->failed)
 			writer->rehash_bytes = -1;
 		if (block) {
-			block_free(writers, block);
+			block_give_back(&writers->pool, block);
 			writer->waiting--;
 		}
 		if (writer->ready && writer->waiting <= BEHIND / 2)
@@ -211,13 +150,10 @@ static void work_on(struct writers *writers, struct blob_writer *writer)
 
 static void drop_blocks(struct blob_writer *writer)
 {
-	while (writer->blocks.first) {
-		struct block *block = writer->blocks.first;
+	struct block *block;
 
-		writer->blocks.first = block->following;
-		block_free(writer->writers, block);
-	}
-	writer->blocks.end = NULL;
+	while ((block = block_list_next(&writer->blocks)))
+		block_give_back(&writer->writers->pool, block);
 }
 
 static void *thread_main(void *context)
@@ -244,30 +180,6 @@ static void *thread_main(void *context)
 	}
 	pthread_mutex_unlock(&writers->lock);
 	return NULL;
-}
-
-/* Signals are the loop's. */
-static void start_threads(struct writers *writers)
-{
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	size_t wanted = processors < 1             ? 1
-			: processors > THREADS_MAX ? THREADS_MAX
-						   : (size_t)processors;
-	sigset_t all, before;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	while (writers->thread_count < wanted) {
-		if (pthread_create(&writers->threads[writers->thread_count], NULL, thread_main,
-			    writers) != 0)
-			break;
-		writers->thread_count++;
-	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!writers->thread_count) {
-		fprintf(stderr, "error: no thread can be started for uploads\n");
-		exit(3);
-	}
 }
 
 /* --- the loop's side --- */
@@ -357,6 +269,7 @@ struct writers *writers_new(struct loop *loop)
 		fprintf(stderr, "error: the system gives no event descriptor\n");
 		exit(3);
 	}
+	block_pool_open(&writers->pool);
 	pthread_mutex_init(&writers->lock, NULL);
 	pthread_cond_init(&writers->work, NULL);
 	writers->watch = loop_add_fd(loop, writers->event_fd, LOOP_READ, on_events, writers);
@@ -374,8 +287,7 @@ void writers_free(struct writers **address)
 	writers->stop = true;
 	pthread_cond_broadcast(&writers->work);
 	pthread_mutex_unlock(&writers->lock);
-	for (size_t i = 0; i < writers->thread_count; i++)
-		pthread_join(writers->threads[i], NULL);
+	workers_join(&writers->workers);
 	/* Those that were gone while they waited for a thread. */
 	while (writers->ready) {
 		struct blob_writer *writer = writers->ready;
@@ -384,12 +296,7 @@ void writers_free(struct writers **address)
 		drop_blocks(writer);
 		writer_destroy(writer);
 	}
-	while (writers->free) {
-		struct block *block = writers->free;
-
-		writers->free = block->following;
-		munmap(block, BLOCK);
-	}
+	block_pool_close(&writers->pool);
 	loop_remove(writers->loop, &writers->watch);
 	close(writers->event_fd);
 	pthread_mutex_destroy(&writers->lock);
@@ -412,23 +319,10 @@ bool blob_writer_new(struct writers *writers, int fd, enum digest_kind kind, int
 	writer->kind = kind;
 	writer->hasher = hasher_new_of(kind);
 	writer->rehash_bytes = present_bytes > 0 ? present_bytes : -1;
-	pthread_mutex_lock(&writers->lock);
 	writers->count++;
-	pthread_mutex_unlock(&writers->lock);
+	block_pool_enter(&writers->pool);
 	*out_writer = writer;
 	return true;
-}
-
-/* Under the lock: what a rush of uploads needed goes back to the system when it is over. */
-static void trim(struct writers *writers)
-{
-	while (!writers->count && writers->free_count > KEPT) {
-		struct block *block = writers->free;
-
-		writers->free = block->following;
-		writers->free_count--;
-		munmap(block, BLOCK);
-	}
 }
 
 void blob_writer_free(struct blob_writer **address)
@@ -440,8 +334,11 @@ void blob_writer_free(struct blob_writer **address)
 	struct writers *writers = writer->writers;
 
 	*address = NULL;
-	pthread_mutex_lock(&writers->lock);
 	writers->count--;
+	if (writer->current)
+		block_give_back(&writers->pool, writer->current);
+	writer->current = NULL;
+	pthread_mutex_lock(&writers->lock);
 	for (struct blob_writer **link = &writers->events; *link; link = &(*link)->next_event)
 		if (*link == writer) {
 			*link = writer->next_event;
@@ -450,33 +347,47 @@ void blob_writer_free(struct blob_writer **address)
 	writer->ready = NULL;
 	writer->done = NULL;
 	writer->told = true; /* nobody wants to hear of it any more */
-	if (writer->current)
-		block_free(writers, writer->current);
-	writer->current = NULL;
 	writer->gone = !is_idle(writer);
-	trim(writers);
 	bool idle = !writer->gone;
 
 	pthread_mutex_unlock(&writers->lock);
+	block_pool_leave(&writers->pool);
 	if (idle)
 		writer_destroy(writer);
+}
+
+static bool have_threads(struct writers *writers)
+{
+	return workers_start(&writers->workers, thread_main, writers);
+}
+
+/* Writes and hashes on the loop's thread: a small rest, for which another would cost more, or all
+ * where no thread can be started. */
+static void keep_here(struct blob_writer *writer)
+{
+	struct block *block = writer->current;
+
+	writer->current = NULL;
+	if (block && !writer->failed)
+		writer->failed = !keep(writer, block->bytes, block->size, &writer->error);
+	else if (!writer->failed && writer->rehash_bytes >= 0)
+		writer->failed = !hash_present(writer, &writer->error);
+	if (block)
+		block_give_back(&writer->writers->pool, block);
 }
 
 /* The block that was filled goes to a thread. */
 static void hand_over(struct blob_writer *writer)
 {
 	struct writers *writers = writer->writers;
-	struct block *block = writer->current;
 
-	if (!writers->thread_count)
-		start_threads(writers);
-	writer->current = NULL;
+	if (!have_threads(writers)) {
+		keep_here(writer);
+		return;
+	}
 	pthread_mutex_lock(&writers->lock);
-	if (writer->blocks.end)
-		*writer->blocks.end = block;
-	else
-		writer->blocks.first = block;
-	writer->blocks.end = &block->following;
+	block_list_add(&writer->blocks, writer->current);
+	writer->current = NULL;
 	writer->waiting++;
 	enqueue(writers, writer);
 	pthread_mutex_unlock(&writers->lock);
@@ -484,22 +395,17 @@ static void hand_over(struct blob_writer *writer)
 
 void blob_writer_take(struct blob_writer *writer, const void *bytes, size_t size)
 {
-	struct writers *writers = writer->writers;
-
 	for (const unsigned char *from = bytes; size;) {
-		if (!writer->current) {
-			pthread_mutex_lock(&writers->lock);
-			writer->current = block_new(writers);
-			pthread_mutex_unlock(&writers->lock);
-		}
+		if (!writer->current)
+			writer->current = block_take(&writer->writers->pool);
 		struct block *block = writer->current;
-		size_t piece = size < room(block) ? size : room(block);
+		size_t room = BLOCK_BYTES - block->size, piece = size < room ? size : room;
 
 		memcpy(block->bytes + block->size, from, piece);
 		block->size += piece;
 		from += piece;
 		size -= piece;
-		if (!room(block))
+		if (piece == room)
 			hand_over(writer);
 	}
 }
@@ -507,7 +413,7 @@ void blob_writer_take(struct blob_writer *writer, const void *bytes, size_t size
 bool blob_writer_is_behind(const struct blob_writer *writer)
 {
 	return writer->waiting >= BEHIND ||
-	       (writer->waiting && writer->writers->used_count >= BEHIND_ALL);
+	       (writer->waiting && block_pool_used(&writer->writers->pool) >= BEHIND_ALL);
 }
 
 void blob_writer_when_ready(struct blob_writer *writer, void (*ready)(void *context), void *context)
@@ -522,22 +428,6 @@ void blob_writer_when_ready(struct blob_writer *writer, void (*ready)(void *cont
 	pthread_mutex_unlock(&writers->lock);
 }
 
-/* Writes and hashes a small rest here; a thread would cost more. */
-static void keep_here(struct blob_writer *writer)
-{
-	struct writers *writers = writer->writers;
-	struct block *block = writer->current;
-
-	writer->current = NULL;
-	if (!block)
-		return;
-	if (!writer->failed)
-		writer->failed = !keep(writer, block->bytes, block->size, &writer->error);
-	pthread_mutex_lock(&writers->lock);
-	block_free(writers, block);
-	pthread_mutex_unlock(&writers->lock);
-}
-
 void blob_writer_settle(struct blob_writer *writer,
 	void (*done)(void *context, const struct error *err), void *context)
 {
@@ -545,18 +435,16 @@ void blob_writer_settle(struct blob_writer *writer,
 	size_t rest = writer->current ? writer->current->size : 0;
 
 	pthread_mutex_lock(&writers->lock);
-	bool here = is_idle(writer) && writer->rehash_bytes < 0 && rest < SMALL;
+	bool small = is_idle(writer) && writer->rehash_bytes < 0 && rest < SMALL;
 
 	pthread_mutex_unlock(&writers->lock);
-	if (here) {
+	if (small || !have_threads(writers)) {
 		keep_here(writer);
 		done(context, writer->failed ? &writer->error : NULL);
 		return;
 	}
 	if (writer->current)
 		hand_over(writer);
-	if (!writers->thread_count)
-		start_threads(writers);
 	pthread_mutex_lock(&writers->lock);
 	writer->done = done;
 	writer->done_context = context;

@@ -4,14 +4,13 @@
  *     writers_new -> blob_writer_new -> take, take, … -> settle -> name, free
  *                                        ^ is_behind -> when_ready ^
  *
- * Bytes are copied into blocks of 256 KiB; a full block goes to one of the threads, which writes and
+ * Bytes are copied into blocks of 256 KiB (block_pool.h); a full block goes to one of the threads, which writes and
  * hashes it. The blocks of one blob are handled in order, by one thread at a time. What is small
  * altogether is written and hashed where it is, by the caller of settle.
  *
  * Threads  everything here is called on the loop's thread, and so are the callbacks. The threads
- *          start with the first full block.
- * Limits   2 MiB of one blob and 32 MiB altogether wait for the disk; 2 MiB are kept for the next
- *          upload. The caller asks is_behind and stops receiving; nothing enforces it.
+ *          start with the first full block; where none can be started, the loop writes and hashes.
+ * Limits   2 MiB of one blob and 32 MiB altogether wait for the disk. The caller asks is_behind and stops receiving; nothing enforces it.
  */
 #ifndef DEPLOYERS_LOCAL_BLOB_WRITER_H
 #define DEPLOYERS_LOCAL_BLOB_WRITER_H

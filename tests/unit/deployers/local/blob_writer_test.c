@@ -1,4 +1,5 @@
 #include "tests/test.h"
+#include "tests/unit/deployers/local/no_threads.h"
 
 #include "base/file.h"
 #include "base/memory.h"
@@ -257,6 +258,47 @@ TEST(who_waits_is_told_when_it_is_cancelled)
 	CHECK_INT(f.settled, 1);
 	blob_writer_cancel(writer);
 	CHECK_INT(f.settled, 1);
+}
+
+/* Slower, but nothing is refused: the loop does it, also what was there before. */
+TEST(without_threads_the_loop_writes_and_hashes)
+{
+	scoped(fixture_close) struct fixture f;
+	scoped(buf_free) struct buf bytes = bytes_of(3000000);
+	scoped(blob_writer_free) struct blob_writer *writer = NULL;
+	struct error err = {0};
+
+	fixture_open(&f);
+	scoped(descriptor_close) int fd = new_file(&f, "f");
+
+	no_threads = true;
+	REQUIRE(write(fd, bytes.data, 400000) == 400000);
+	REQUIRE_OK(blob_writer_new(f.writers, fd, DIGEST_SHA256, 400000, &writer, &err));
+	blob_writer_take(writer, bytes.data + 400000, 2600000);
+	CHECK(!blob_writer_is_behind(writer));
+	settle(&f, writer);
+	blob_writer_rehash(writer, DIGEST_SHA512);
+	settle(&f, writer);
+	no_threads = false;
+	CHECK(!f.failed);
+	check_written(&f, "f", writer, buf_str(&bytes), DIGEST_SHA512);
+}
+
+TEST(without_threads_a_full_disk_is_told_too)
+{
+	scoped(fixture_close) struct fixture f;
+	scoped(buf_free) struct buf bytes = bytes_of(1000000);
+	scoped(descriptor_close) int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	scoped(blob_writer_free) struct blob_writer *writer = NULL;
+	struct error err = {0};
+
+	fixture_open(&f);
+	no_threads = true;
+	REQUIRE_OK(blob_writer_new(f.writers, fd, DIGEST_SHA256, 0, &writer, &err));
+	blob_writer_take(writer, bytes.data, bytes.size);
+	settle(&f, writer);
+	no_threads = false;
+	CHECK(f.failed);
 }
 
 TEST_MAIN()
