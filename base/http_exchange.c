@@ -10,10 +10,32 @@
 /* A reader that takes nothing for this long a text has stopped reading. */
 enum { STREAM_LIMIT = 8 << 20, STREAM_BLOCK = 16 << 10 };
 
+/* What is smaller is sent by the loop, after which the connection stays open. */
+enum { SENDER_LEAST = 4 << 20 };
+
+struct sent_file {
+	const struct http_sender *sender; /* borrowed */
+	void *job;                        /* the sender's; NULL once ended */
+	bool going;
+};
+
+static void sent_file_free(struct sent_file **address)
+{
+	struct sent_file *file = *address;
+
+	if (!file)
+		return;
+	if (file->job)
+		file->sender->end(file->job);
+	free(file);
+	*address = NULL;
+}
+
 void http_exchange_free(struct http_exchange *exchange)
 {
 	if (exchange->response)
 		microhttpd.destroy_response(exchange->response);
+	sent_file_free(&exchange->file);
 	free(exchange->target);
 	free(exchange->path);
 	strings_free(&exchange->query);
@@ -271,6 +293,75 @@ void http_answer_file(struct http_exchange *exchange, int status, const char *co
 	answer(exchange, status, content_type,
 		microhttpd.create_response_from_fd_at_offset64((uint64_t)size, fd,
 			(uint64_t)offset));
+}
+
+/*
+ * Called with the head out: suspends the connection while the sender sends on its socket. At the end
+ * libmicrohttpd has sent nothing of the body, so all that it can do then is close the connection
+ * (which the head has said). Tried: a response of only the last bytes, with our Content-Length, for
+ * the connection to stay open; it writes its own beside it. Nothing watches for a client that goes
+ * away, because the sender's system calls fail then.
+ */
+static ssize_t wait_for_sender(void *context, uint64_t position, char *out, size_t size)
+{
+	struct http_exchange *exchange = context;
+	struct sent_file *file = exchange->file;
+
+	(void)position, (void)out, (void)size;
+	if (exchange->gone)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
+	if (!file->job)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	if (!file->going) {
+		file->going = true;
+		exchange_suspend_body(exchange);
+		file->sender->go(file->job);
+	}
+	return 0;
+}
+
+static struct sent_file *prepare_file(struct http_exchange *exchange, int fd, int64_t offset,
+	int64_t size, const struct http_sender *sender)
+{
+	const union MHD_ConnectionInfo *info = microhttpd.get_connection_info(exchange->connection,
+		MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct sent_file *file;
+	void *job;
+
+	if (!sender->prepare(sender->self, exchange, info->connect_fd, fd, offset, size, &job))
+		return NULL;
+	file = memory_new(sizeof(*file));
+	*file = (struct sent_file){.sender = sender, .job = job};
+	return file;
+}
+
+void http_answer_file_by(struct http_exchange *exchange, int status, const char *content_type,
+	int fd, int64_t offset, int64_t size, const struct http_sender *sender)
+{
+	struct sent_file *file =
+		size < SENDER_LEAST ? NULL : prepare_file(exchange, fd, offset, size, sender);
+
+	if (!file) {
+		http_answer_file(exchange, status, content_type, fd, offset, size);
+		return;
+	}
+	close(fd);
+	exchange->file = file;
+	http_answer_header(exchange, MHD_HTTP_HEADER_CONNECTION, "close");
+	answer(exchange, status, content_type,
+		microhttpd.create_response_from_callback((uint64_t)size, 1024, wait_for_sender,
+			exchange, NULL));
+}
+
+void http_exchange_sent(struct http_exchange *exchange, bool ok)
+{
+	struct sent_file *file = exchange->file;
+
+	file->sender->end(file->job);
+	file->job = NULL;
+	if (!ok)
+		exchange->gone = true;
+	exchange_resume(exchange);
 }
 
 static ssize_t never_read(void *context, uint64_t position, char *out, size_t size)

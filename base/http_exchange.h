@@ -67,6 +67,8 @@ struct http_exchange {
 	bool gone;      /* the client is no longer there */
 	struct watch *hang_up;
 
+	struct sent_file *file; /* owned: an answer that a sender sends */
+
 	/* an answer that is written bit by bit */
 	bool stream_ended;
 	struct buf stream;

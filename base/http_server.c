@@ -2,6 +2,7 @@
 #include "base/memory.h"
 
 #include <assert.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -82,7 +83,8 @@ static bool parse_address(const char *host, int port, struct sockaddr_storage *o
 	return false;
 }
 
-static bool listen_on(const char *host, int port, int *out_fd, int *out_port, struct error *err)
+static bool listen_on(const char *host, int port, bool same_machine, int *out_fd, int *out_port,
+	struct error *err)
 {
 	struct sockaddr_storage address;
 	socklen_t size = 0;
@@ -95,6 +97,9 @@ static bool listen_on(const char *host, int port, int *out_fd, int *out_port, st
 	if (fd < 0)
 		return error_raise_errno(err, "create a socket");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	/* Handed on to every connection. A system without it keeps its own, which works too. */
+	if (same_machine)
+		setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", strlen("reno"));
 	if (bind(fd, (const struct sockaddr *)&address, size) != 0 || listen(fd, BACKLOG) != 0) {
 		error_raise_errno(err, "listen on %s port %d", host, port);
 		close(fd);
@@ -139,7 +144,8 @@ bool http_server_start(struct loop *loop, const struct http_server_options *opti
 		server->options.connection_limit = 1024;
 	if (!server->options.idle_timeout_s)
 		server->options.idle_timeout_s = 75;
-	if (!listen_on(server->options.host, options->port, &server->listen_fd, &server->port, err))
+	if (!listen_on(server->options.host, options->port, options->same_machine,
+		    &server->listen_fd, &server->port, err))
 		return false;
 	if (!microhttpd_library_load(err))
 		return false;

@@ -37,6 +37,9 @@ struct http_server_options {
 	/* What one connection may use: the head, and room to receive in; 0: 64 KiB. Half of it is what
 	 * one read of a large body brings. */
 	size_t connection_memory_bytes;
+	/* Clients are on this machine: congestion control "reno" in place of the system's. One that
+	 * paces (bbr) halves what loopback carries, and there is no network to be gentle with. */
+	bool same_machine;
 	unsigned connection_limit; /* 0: 1024 */
 	unsigned idle_timeout_s;   /* 0: 75 */
 	/* Headers are in. To stream the body set *sink and return; otherwise leave it. May answer
@@ -98,6 +101,31 @@ void http_answer_buf(struct http_exchange *exchange, int status, const char *con
 /* Answers with size bytes of an open file from offset (sendfile); takes fd. */
 void http_answer_file(struct http_exchange *exchange, int status, const char *content_type, int fd,
 	int64_t offset, int64_t size);
+/*
+ * Who sends files elsewhere than on the loop: one loop is one processor, and libmicrohttpd goes
+ * around it for every 128 KiB. All is called on the loop's thread.
+ *
+ * prepare  is to send size bytes of fd from offset through socket; both are borrowed for the call,
+ *          so it duplicates them. false: it cannot.
+ * go       the head is out, and nothing else uses the socket: sends, and calls http_exchange_sent()
+ *          at the end. Never from within.
+ * end      the exchange is over: frees job, also one that never went or is not done.
+ */
+struct http_sender {
+	bool (*prepare)(void *self, struct http_exchange *exchange, int socket, int fd,
+		int64_t offset, int64_t size, void **out_job);
+	void (*go)(void *job);
+	void (*end)(void *job);
+	void *self;
+};
+
+/* As http_answer_file(); from 4 MiB on through sender (borrowed: outlives the exchange), and the
+ * connection ends with it. */
+void http_answer_file_by(struct http_exchange *exchange, int status, const char *content_type,
+	int fd, int64_t offset, int64_t size, const struct http_sender *sender);
+/* ok: all of it is with the system; else the connection ends. */
+void http_exchange_sent(struct http_exchange *exchange, bool ok);
+
 /* An empty answer whose Content-Length is what a GET would have (HEAD). */
 void http_answer_head(struct http_exchange *exchange, int status, const char *content_type,
 	int64_t size);

@@ -1,13 +1,14 @@
 #include "base/json_writer.h"
 #include "base/memory.h"
 #include "deployers/local/auth.h"
+#include "deployers/local/blob_sender.h"
 #include "deployers/local/ecr_lifecycle.h"
 #include "deployers/local/registry_internal.h"
 #include "deployers/local/uploads.h"
 
 #include <stdlib.h>
 
-enum { COLLECT_MS = 3600 * 1000 };
+enum { COLLECT_MS = 3600 * 1000, STALLED_MS = 75 * 1000 };
 
 void registry_fail(struct http_exchange *exchange, int status, const char *code, const char *format,
 	...)
@@ -109,6 +110,7 @@ struct registry_api *registry_api_new(struct cloud *cloud)
 	struct registry_api *api = memory_new(sizeof(*api));
 
 	api->cloud = cloud;
+	api->senders = senders_new(cloud->loop, STALLED_MS);
 	cloud->uploads = uploads_new(cloud);
 	api->collector = loop_add_timer(cloud->loop, 0, collect, api);
 	return api;
@@ -122,6 +124,7 @@ void registry_api_free(struct registry_api **address)
 		return;
 	loop_remove(api->cloud->loop, &api->collector);
 	uploads_free(&api->cloud->uploads);
+	senders_free(&api->senders);
 	free(api);
 	*address = NULL;
 }

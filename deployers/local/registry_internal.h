@@ -11,6 +11,7 @@
 
 struct registry_api {
 	struct cloud *cloud;     /* borrowed */
+	struct senders *senders; /* owned */
 	struct watch *collector; /* owned: every hour, what expires and what nothing needs goes */
 };
 

@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "base/memory.h"
+#include "deployers/local/blob_sender.h"
 #include "deployers/local/registry_internal.h"
 
 #include <fcntl.h>
@@ -74,8 +75,8 @@ static void send_blob(struct registry_call *call, const char *path, int64_t size
 			(long long)(from + count - 1), (long long)size);
 		http_answer_header(call->exchange, "Content-Range", shown);
 	}
-	http_answer_file(call->exchange, range == RANGE_PART ? 206 : 200,
-		"application/octet-stream", fd, from, count);
+	http_answer_file_by(call->exchange, range == RANGE_PART ? 206 : 200,
+		"application/octet-stream", fd, from, count, senders_http(call->api->senders));
 	fd = -1;
 }
 

@@ -140,6 +140,26 @@ def blobs_are_shown_by_range_and_only_where_they_were_pushed():
 
 
 @test
+def a_large_blob_is_sent_whole_and_by_range_with_one_length():
+    content = os.urandom(9_000_000)  # from 4 MiB on threads send it
+    path = f"/v2/app/rooms/blobs/{push(content)}"
+    for asked, status, first, last in ((None, 200, 0, 8_999_999), ("bytes=1000000-", 206, 1_000_000, 8_999_999),
+                                       ("bytes=7-5000006", 206, 7, 5_000_006)):
+        got, headers, body = call("GET", path, **({"Range": asked} if asked else {}))
+        check(got == status and body == content[first:last + 1], asked)
+        check(headers.get_all("Content-Length") == [str(last + 1 - first)], headers.items())
+        check(headers["Connection"] == "close", "it ends with the blob, and says so")
+    check(call("GET", path, Range="bytes=-100")[1]["Connection"] is None, "a small piece does not")
+    readers = [threading.Thread(target=lambda: bodies.append(call("GET", path)[2])) for _ in range(8)]
+    bodies = []
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    check(len(bodies) == 8 and all(body == content for body in bodies), "eight at once")
+
+
+@test
 def a_manifest_needs_everything_it_names():
     missing = json.dumps({"schemaVersion": 2, "config": {"digest": digest_of(b"?"), "size": 1}, "layers": []}).encode()
     status, _, content = call("PUT", "/v2/app/rooms/manifests/v1", missing, Content_Type=MANIFEST)

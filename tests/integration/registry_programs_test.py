@@ -65,6 +65,8 @@ def umoci_makes_a_layout_and_skopeo_pushes_and_pulls_it():
     run("umoci", "new", "--image", f"{LAYOUT}:1")
     run("umoci", "insert", "--image", f"{LAYOUT}:1", PROGRAM, "/bin/program")
     run("umoci", "insert", "--image", f"{LAYOUT}:1", SOURCE / "README.md", "/README.md")
+    (WORK / "large").write_bytes(os.urandom(10 << 20))  # a layer that the registry sends from threads of its own
+    run("umoci", "insert", "--image", f"{LAYOUT}:1", WORK / "large", "/large")
     run("umoci", "config", "--image", f"{LAYOUT}:1", "--config.cmd", "/bin/program")
     skopeo("copy", OUT, f"oci:{LAYOUT}:1", f"docker://{HOST}/app/skopeo:1")
     check(digest_at("app/skopeo", "1") == tagged(LAYOUT, "1")[0]["digest"], "byte for byte")
