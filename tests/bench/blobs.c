@@ -1,12 +1,13 @@
 /*
  * A client of a registry that costs next to nothing itself, so that what is measured is the registry:
  *
- *     blobs push|single|pull HOST:PORT REPOSITORY AUTHORIZATION CLIENTS COUNT SIZE [SEED]
+ *     blobs push|single|pull|read HOST:PORT REPOSITORY AUTHORIZATION CLIENTS COUNT SIZE [SEED]
  *
- * CLIENTS threads, each with one connection that is kept, move COUNT blobs of SIZE bytes: push is
- * POST and PUT, single is one POST with ?digest=, pull is GET of what an earlier push with the same
- * SEED brought. Every blob is another one; their digests are computed before the clock starts.
- * AUTHORIZATION is the header's value, "" for none. Prints wall ms, blobs/s, MB/s, p50 ms, p99 ms.
+ * CLIENTS threads, each with one connection for as long as the registry keeps it, move COUNT blobs of
+ * SIZE bytes: push is POST and PUT, single is one POST with ?digest=, pull is GET of what an earlier
+ * push with the same SEED brought, dropped by the kernel (MSG_TRUNC); read is that into memory. Every
+ * blob is another one; their digests are computed before the clock starts. AUTHORIZATION is the
+ * header's value, "" for none. Prints wall ms, blobs/s, MB/s, p50 ms, p99 ms.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -32,6 +33,7 @@ static unsigned char *bytes; /* of every blob, but for the first 16 */
 static char (*digests)[80];
 static uint64_t seed;
 static double *times;
+static bool drop; /* bodies that come: without copying them */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void fail(const char *what)
@@ -130,7 +132,7 @@ static void skip_body(int fd, size_t length, size_t have, char *room)
 {
 	while (have < length) {
 		size_t left = length - have;
-		ssize_t got = recv(fd, room, left < PIECE ? left : PIECE, 0);
+		ssize_t got = recv(fd, room, left < PIECE ? left : PIECE, drop ? MSG_TRUNC : 0);
 
 		if (got <= 0)
 			fail("a body ended early");
@@ -138,7 +140,7 @@ static void skip_body(int fd, size_t length, size_t have, char *room)
 	}
 }
 
-static int request(int fd, const char *method, const char *target, size_t number, bool body,
+static int request(int *fd, const char *method, const char *target, size_t number, bool body,
 	char head[HEAD], char *room)
 {
 	char text[HEAD];
@@ -152,10 +154,14 @@ static int request(int fd, const char *method, const char *target, size_t number
 	struct iovec parts[3] = {{text, (size_t)head_size}, {start, 16}, {bytes + 16, size - 16}};
 
 	start_of(number, start);
-	send_all(fd, parts, body ? 3 : 1);
-	int status = read_head(fd, head, &length, &have);
+	send_all(*fd, parts, body ? 3 : 1);
+	int status = read_head(*fd, head, &length, &have);
 
-	skip_body(fd, length, have, room);
+	skip_body(*fd, length, have, room);
+	if (strcasestr(head, "\nconnection: close")) {
+		close(*fd);
+		*fd = connect_to();
+	}
 	return status;
 }
 
@@ -179,12 +185,12 @@ static void upload_target(const char *head, size_t number, char out[HEAD])
 		memchr(location, '?', length) ? '&' : '?', digests[number]);
 }
 
-static void move_one(int fd, size_t number, char *room)
+static void move_one(int *fd, size_t number, char *room)
 {
 	char head[HEAD], target[HEAD];
 	int status;
 
-	if (strcmp(mode, "pull") == 0) {
+	if (strcmp(mode, "pull") == 0 || strcmp(mode, "read") == 0) {
 		snprintf(target, sizeof(target), "/v2/%s/blobs/sha256:%s", repository,
 			digests[number]);
 		if (request(fd, "GET", target, number, false, head, room) != 200)
@@ -220,7 +226,7 @@ static void *client(void *unused)
 			break;
 		double start = now_ms();
 
-		move_one(fd, number, room);
+		move_one(&fd, number, room);
 		times[number] = now_ms() - start;
 	}
 	close(fd);
@@ -241,12 +247,14 @@ int main(int argc, char **argv)
 	char *colon;
 
 	if (argc < 8 || !(colon = strchr(argv[2], ':'))) {
-		fprintf(stderr, "usage: blobs push|single|pull HOST:PORT REPOSITORY AUTHORIZATION "
-				"CLIENTS COUNT SIZE [SEED]\n");
+		fprintf(stderr,
+			"usage: blobs push|single|pull|read HOST:PORT REPOSITORY AUTHORIZATION "
+			"CLIENTS COUNT SIZE [SEED]\n");
 		return 2;
 	}
 	mode = argv[1], host = argv[2], repository = argv[3], authorization = argv[4];
 	clients = strtoul(argv[5], NULL, 10), count = strtoul(argv[6], NULL, 10);
+	drop = strcmp(mode, "pull") == 0;
 	size = strtoul(argv[7], NULL, 10), seed = argc > 8 ? strtoul(argv[8], NULL, 10) : 1;
 	address.sin_family = AF_INET;
 	address.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));

@@ -2,6 +2,7 @@
 # What the scripts here share; each starts with:  . "$(dirname "$0")/lib.sh"
 #
 #   BENCH_N     runs per figure (default 7)      BENCH_TMP  scratch, a tmpfs by default (/dev/shm)
+#   PRIORITY    "chrt -f 50": the scripts that say so run both sides before everything else on the machine
 #   BENCH_OUT   figures are appended here as TSV: name, median ms, limit ms or "-", what it was compared with
 #
 # Figures of a peer and of dogshore are taken in turn, in one run: never compare two days.
@@ -97,7 +98,9 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 
 local_cloud() { # starts one; sets AWS_* for our own calls
 	export DOGSHORE_STATE=$W/state
-	"$DOGSHORE" local up --detach --endpoint 127.0.0.1:0 >>"$W/log" 2>&1 || { tail -n 20 "$W/log" >&2; return 1; }
+	local -a priority
+	read -r -a priority <<<"${PRIORITY:-}"
+	"${priority[@]}" "$DOGSHORE" local up --detach --endpoint 127.0.0.1:0 >>"$W/log" 2>&1 || { tail -n 20 "$W/log" >&2; return 1; }
 	local keys=$DOGSHORE_STATE/local/credentials.json
 	AWS_ENDPOINT_URL=$(jq -r .endpoint "$keys") AWS_REGION=$(jq -r .region "$keys") AWS_DEFAULT_REGION=$(jq -r .region "$keys")
 	AWS_ACCESS_KEY_ID=$(jq -r .access_key_id "$keys") AWS_SECRET_ACCESS_KEY=$(jq -r .secret_access_key "$keys")
