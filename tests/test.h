@@ -4,15 +4,19 @@
  * Each test runs once, in the order of the file; a failed CHECK is printed with its place and the
  * test goes on, so one run shows all that is wrong. SKIP("why") ends the test as skipped; it must
  * say why. Arguments: names of tests to run (default: all).
+ *
+ * TEST_REPORT=FILE in the environment writes the same as JUnit XML.
  */
 #ifndef TESTS_TEST_H
 #define TESTS_TEST_H
 
 #include "base/error.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct test {
 	const char *name;
@@ -23,6 +27,7 @@ struct test {
 static struct test *test_first, **test_last = &test_first;
 static int test_failures;        /* of the running test */
 static const char *test_skipped; /* why, or NULL */
+static char test_said[4096];     /* what failed, for the report */
 
 #define TEST(id)                                                                                   \
 	static void test_##id(void);                                                               \
@@ -34,9 +39,28 @@ static const char *test_skipped; /* why, or NULL */
 	}                                                                                          \
 	static void test_##id(void)
 
-#define TEST_FAIL(...)                                                                             \
-	(test_failures++, printf("# %s:%d: ", __FILE__, __LINE__), printf(__VA_ARGS__),            \
-		(void)puts(""))
+#define TEST_FAIL(...) test_fail(__FILE__, __LINE__, __VA_ARGS__)
+
+printf_like(3, 4) static inline void test_fail(const char *file, int line, const char *format, ...)
+{
+	size_t size = strlen(test_said);
+	va_list args;
+
+	test_failures++;
+	printf("# %s:%d: ", file, line);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	puts("");
+	size += (size_t)snprintf(test_said + size, sizeof(test_said) - size, "%s:%d: ", file, line);
+	if (size >= sizeof(test_said) - 1)
+		return;
+	va_start(args, format);
+	vsnprintf(test_said + size, sizeof(test_said) - size - 1, format, args);
+	va_end(args);
+	size = strlen(test_said);
+	memcpy(test_said + size, "\n", 2);
+}
 
 #define SKIP(why)                                                                                  \
 	do {                                                                                       \
@@ -121,9 +145,48 @@ static bool test_wanted(const char *name, int argc, char **argv)
 	return argc < 2;
 }
 
+/* As the value of an attribute; what XML has no character for is "?". */
+static void test_write_escaped(FILE *report, const char *text)
+{
+	for (; *text; text++) {
+		if (strchr("<>&\"\n", *text))
+			fprintf(report, "&#%d;", *text);
+		else
+			fputc(*text >= ' ' && *text <= '~' ? *text : '?', report);
+	}
+}
+
+static void test_report_case(FILE *report, const char *name, const struct timespec *start)
+{
+	struct timespec end;
+
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	fprintf(report, "<testcase name=\"%s\" time=\"%.6f\">", name,
+		(double)(end.tv_sec - start->tv_sec) +
+			(double)(end.tv_nsec - start->tv_nsec) / 1e9);
+	if (test_failures || test_skipped) {
+		fprintf(report, "<%s message=\"", test_failures ? "failure" : "skipped");
+		test_write_escaped(report, test_failures ? test_said : test_skipped);
+		fputs("\"/>", report);
+	}
+	fputs("</testcase>\n", report);
+}
+
+static FILE *test_report_begin(const char *program)
+{
+	const char *path = getenv("TEST_REPORT"), *slash = strrchr(program, '/');
+	FILE *report = path ? fopen(path, "we") : NULL;
+
+	if (report)
+		fprintf(report, "<testsuite name=\"%s\">\n", slash ? slash + 1 : program);
+	return report;
+}
+
 static int test_main(int argc, char **argv)
 {
+	FILE *report = test_report_begin(argv[0]);
 	int number = 0, failed = 0;
+	struct timespec start;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (struct test *test = test_first; test; test = test->following) {
@@ -131,11 +194,19 @@ static int test_main(int argc, char **argv)
 			continue;
 		test_failures = 0;
 		test_skipped = NULL;
+		test_said[0] = '\0';
+		clock_gettime(CLOCK_MONOTONIC, &start);
 		test->run();
 		number++;
 		failed += test_failures > 0;
 		printf("%s %d - %s%s%s\n", test_failures ? "not ok" : "ok", number, test->name,
 			test_skipped ? " # SKIP " : "", test_skipped ? test_skipped : "");
+		if (report)
+			test_report_case(report, test->name, &start);
+	}
+	if (report) {
+		fputs("</testsuite>\n", report);
+		fclose(report);
 	}
 	printf("1..%d\n", number);
 	return failed ? 1 : 0;

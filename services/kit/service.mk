@@ -9,7 +9,7 @@
 #
 #   make            the program
 #   make tests      the test programs as well
-#   make check      runs them
+#   make check      runs them; build/reports/ then has what they found, as JUnit XML
 #
 # The program's bytes depend on the sources alone: compiled with paths relative to the repository's
 # root, without debug information, stripped. Objects lie in build/.
@@ -62,7 +62,9 @@ build/objects/%.o: $(ROOT)/%.c
 .PHONY: tests check clean
 tests: $(TEST_PROGRAMS)
 check: tests
-	@set -e; for program in $(TEST_PROGRAMS); do echo "# $$program"; $$program; done
+	@mkdir -p build/reports
+	@set -e; for program in $(TEST_PROGRAMS); do echo "# $$program"; \
+		TEST_REPORT=build/reports/$${program##*/}.xml $$program; done
 clean:
 	rm -rf build
 
