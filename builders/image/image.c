@@ -12,8 +12,8 @@
 
 #include <stdlib.h>
 
-/* A second packer costs more than it saves for fewer layers. */
-enum { TURNS_FROM = 4 };
+/* A second packer costs more than it saves for fewer layers, and for such that are larger. */
+enum { TURNS_FROM = 4, TURNS_BYTES = 16 << 20 };
 
 void image_free(struct image *image)
 {
@@ -323,6 +323,16 @@ static bool build_in_turns(struct builder *b, const struct layer_plan *plan,
 	return !before || end_layer(b, 0, &before, err);
 }
 
+/* Does the end of a layer, which one helper compresses alone, matter beside the rest of it? */
+static bool takes_turns(const struct tree *tree, const struct layer_plan *plan)
+{
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < tree->count; i++)
+		sum += tree->entries[i].size_bytes;
+	return plan->count >= TURNS_FROM && sum / (int64_t)plan->count < TURNS_BYTES;
+}
+
 static bool build_layers(struct builder *b, const struct layout *layout, struct error *err)
 {
 	struct image *image = b->image;
@@ -345,8 +355,9 @@ static bool build_layers(struct builder *b, const struct layout *layout, struct 
 	}
 	image->layers = memory_new_array(plan.count, sizeof(image->layers[0]));
 	image->layer_count = plan.count;
-	bool done = plan.count >= TURNS_FROM ? build_in_turns(b, &plan, &options, layout, err)
-					     : build_each(b, &plan, &options, layout, err);
+	bool done = takes_turns(&image->tree, &plan)
+			    ? build_in_turns(b, &plan, &options, layout, err)
+			    : build_each(b, &plan, &options, layout, err);
 	packer_rest(b->packer);
 	return done;
 }

@@ -139,6 +139,71 @@ static size_t slot_of(const struct slots *slots, struct shares *shares,
 	return slots->alone + before;
 }
 
+struct sized_entry {
+	const char *path;
+	int64_t size_bytes;
+	uint32_t number;
+};
+
+static int by_path(const void *a, const void *b)
+{
+	return strcmp(((const struct sized_entry *)a)->path, ((const struct sized_entry *)b)->path);
+}
+
+static int64_t bytes_of(const struct layer_part *part, const struct tree *tree)
+{
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < part->count; i++)
+		sum += tree->entries[part->entries[i]].size_bytes;
+	return sum;
+}
+
+/* Appends the pieces of a large part to the plan: each is cut behind the file that makes it large. */
+static void append_pieces(struct layer_plan *plan, const struct tree *tree,
+	const struct layer_part *part, int64_t sum)
+{
+	struct sized_entry *entries = memory_new_array(part->count, sizeof(entries[0]));
+	int64_t piece = sum / LAYER_PLAN_PIECES, left = 0;
+
+	piece = piece > LAYER_PLAN_LARGE_BYTES ? piece : LAYER_PLAN_LARGE_BYTES;
+	for (size_t i = 0; i < part->count; i++) {
+		const struct tree_entry *entry = &tree->entries[part->entries[i]];
+		entries[i] = (struct sized_entry){entry->path, entry->size_bytes, part->entries[i]};
+	}
+	qsort(entries, part->count, sizeof(entries[0]), by_path);
+	for (size_t i = 0; i < part->count; i++) {
+		if (left <= 0) {
+			plan->parts[plan->count++] = (struct layer_part){.kind = part->kind};
+			left = piece;
+		}
+		add_entry(&plan->parts[plan->count - 1], tree, entries[i].number);
+		left -= entries[i].size_bytes;
+	}
+	free(entries);
+}
+
+/* Takes the part. Packages stay whole: other images have the same layer. */
+static void append_part(struct layer_plan *plan, const struct tree *tree, struct layer_part *part)
+{
+	bool divisible = part->kind == LAYER_CONFIGURATION || part->kind == LAYER_PROGRAM;
+	int64_t sum = divisible ? bytes_of(part, tree) : 0;
+
+	if (part->count == 0)
+		return;
+	if (sum <= LAYER_PLAN_LARGE_BYTES) {
+		strings_sort(&part->packages);
+		plan->parts[plan->count++] = *part;
+		return;
+	}
+	size_t first = plan->count;
+	append_pieces(plan, tree, part, sum);
+	for (size_t i = first; i < plan->count; i++)
+		strings_sort(&plan->parts[i].packages);
+	free(part->entries);
+	strings_free(&part->packages);
+}
+
 struct layer_plan layer_plan_of(const struct tree *tree)
 {
 	scoped(shares_free) struct shares shares = {0};
@@ -147,18 +212,17 @@ struct layer_plan layer_plan_of(const struct tree *tree)
 	count_shares(tree, &shares);
 	choose(&shares);
 	struct slots slots = slots_of(&shares);
-	plan.parts = memory_new_array(slots.count, sizeof(plan.parts[0]));
+	struct layer_part *parts = memory_new_array(slots.count, sizeof(parts[0]));
 	for (size_t i = 0; i < tree->count; i++) {
 		const struct tree_entry *entry = &tree->entries[i];
-		struct layer_part *part = &plan.parts[slot_of(&slots, &shares, entry)];
+		struct layer_part *part = &parts[slot_of(&slots, &shares, entry)];
 		part->kind = entry->layer;
 		add_entry(part, tree, i);
 	}
-	for (size_t i = 0; i < slots.count; i++) {
-		if (plan.parts[i].count == 0)
-			continue;
-		strings_sort(&plan.parts[i].packages);
-		plan.parts[plan.count++] = plan.parts[i];
-	}
+	plan.parts =
+		memory_new_array(slots.count + 2 * (LAYER_PLAN_PIECES + 1), sizeof(plan.parts[0]));
+	for (size_t i = 0; i < slots.count; i++)
+		append_part(&plan, tree, &parts[i]);
+	free(parts);
 	return plan;
 }

@@ -10,7 +10,11 @@
  *     the other packages                            one layer together
  *     libraries of no package                       one layer, the last: they were built here
  *
- * So an image has at most 30 layers, where runtimes stop at 127. The limit of 64 KiB is about what
+ * Files of the user's that are more than 64 MiB together become several layers of about that size, by
+ * path: registries and nodes take layers side by side, and one changed file sends no other 64 MiB. At
+ * most 16 layers a kind: above 1 GiB they are larger.
+ *
+ * So an image has at most 62 layers, where runtimes stop at 127. The limit of 64 KiB is about what
  * the requests for one more blob cost.
  */
 #ifndef BUILDERS_IMAGE_LAYER_PLAN_H
@@ -21,6 +25,8 @@
 enum {
 	LAYER_PLAN_PACKAGES = 24,
 	LAYER_PLAN_SMALL_BYTES = 64 << 10,
+	LAYER_PLAN_LARGE_BYTES = 64 << 20,
+	LAYER_PLAN_PIECES = 16, /* of one kind */
 };
 
 /* What one layer will hold: at least one entry. */

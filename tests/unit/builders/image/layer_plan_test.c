@@ -95,4 +95,54 @@ TEST(at_most_24_packages_stand_alone_and_the_largest_do)
 	CHECK_TEXT(plan.parts[24].packages.items[1], "libk");
 }
 
+/* Of that many bytes, as far as a plan can tell. */
+static bool add_large(struct tree *tree, const char *path, int64_t size, enum layer_kind layer)
+{
+	if (!add(tree, path, 0, layer, NULL))
+		return false;
+	tree->entries[tree->count - 1].size_bytes = size;
+	return true;
+}
+
+TEST(large_files_of_the_user_are_several_layers_by_path)
+{
+	enum { MIB = 1 << 20 };
+	scoped(tree_free) struct tree tree = {0};
+	scoped(buf_free) struct buf text = {0};
+
+	/* by path: a and b are 70 MiB, c and d 64, e what is left; libraries stay whole */
+	REQUIRE(add_large(&tree, "data/e", 1, LAYER_CONFIGURATION) &&
+		add_large(&tree, "data/b", 40 * MIB, LAYER_CONFIGURATION) &&
+		add_large(&tree, "data/d", 63 * MIB, LAYER_CONFIGURATION) &&
+		add_large(&tree, "data/a", 30 * MIB, LAYER_CONFIGURATION) &&
+		add_large(&tree, "data/c", MIB, LAYER_CONFIGURATION) &&
+		add_large(&tree, "app/x", 64 * MIB, LAYER_PROGRAM) &&
+		add_large(&tree, "usr/lib/a", 200 * (int64_t)MIB, LAYER_LIBRARIES) &&
+		add_large(&tree, "usr/lib/b", 200 * (int64_t)MIB, LAYER_LIBRARIES));
+	scoped(layer_plan_free) struct layer_plan plan = layer_plan_of(&tree);
+	describe(&plan, &text);
+	CHECK_TEXT(buf_text(&text),
+		"libraries(2) configuration(2) configuration(2) configuration(1) program(1)");
+	REQUIRE(plan.count == 5);
+	CHECK_TEXT(tree.entries[plan.parts[1].entries[0]].path, "data/a");
+	CHECK_TEXT(tree.entries[plan.parts[1].entries[1]].path, "data/b");
+	CHECK_TEXT(tree.entries[plan.parts[3].entries[0]].path, "data/e");
+}
+
+TEST(there_are_at_most_sixteen_large_layers_of_a_kind)
+{
+	scoped(tree_free) struct tree tree = {0};
+	char path[16];
+
+	for (int i = 0; i < 100; i++) {
+		snprintf(path, sizeof(path), "data/%02d", i);
+		REQUIRE(add_large(&tree, path, (int64_t)1 << 30, LAYER_CONFIGURATION));
+	}
+	scoped(layer_plan_free) struct layer_plan plan = layer_plan_of(&tree);
+	/* 100 GiB: a layer is full from 6.25 GiB on, which is seven files; 15 of them, the last has two */
+	CHECK_INT(plan.count, 15);
+	CHECK_INT(plan.parts[0].count, 7);
+	CHECK_INT(plan.parts[14].count, 2);
+}
+
 TEST_MAIN()
