@@ -47,8 +47,7 @@ def bad(what, status, *pieces):
     check(f"{what}: the old version never stopped answering", load.failed[:3], [])
     check(f"{what}: and still is the one", stage.get("/")[1].strip(), "v0")
     stage.check_nothing_half_done(what)
-    stage.settle(lambda: what_is_there() == steady)
-    check(f"{what}: its containers and mounts are gone", what_is_there(), steady)
+    stage.settles(f"{what}: its containers and mounts are gone", what_is_there, steady)
     return result
 
 
@@ -91,8 +90,7 @@ def a_container_that_ignores_sigterm():
     ended = wait_until("its end", lambda: [t for t in stage.aws("ecs", "describe_tasks", cluster="shop", tasks=deaf)["tasks"]
                                            if t["lastStatus"] == "STOPPED"], 30)
     check("it was killed when its stopTimeout was over", ended[0]["containers"][0]["exitCode"], 137)
-    stage.settle(lambda: what_is_there() == steady)
-    check("its containers and mounts are gone", what_is_there(), steady)
+    stage.settles("its containers and mounts are gone", what_is_there, steady)
 
 
 def balancer():
@@ -140,16 +138,14 @@ def a_lost_haproxy_while_the_endpoint_is_away():
 
 
 def a_container_that_ends_while_the_endpoint_is_away():
-    stage.settle(lambda: what_is_there() == steady)
+    stage.settles("one container is there, as at the start", what_is_there, steady)
     (status,) = (stage.state / "local/status").iterdir()
     running = json.loads(status.read_text())
     stage.kill_endpoint()
     os.kill(running["pid"], signal.SIGKILL)
     wait_until("its end", lambda: json.loads(status.read_text())["state"] == "ended")
     stage.start_cloud()
-    stage.settle(lambda: what_is_there() == steady and not status.exists())
-    check("another one runs in its place", what_is_there(), steady)
-    check("nothing is left of it", status.exists(), False)
+    stage.settles("another one runs in its place, nothing is left of it", lambda: (what_is_there(), status.exists()), (steady, False))
     check("and answers", wait_until("an answer", lambda: stage.get("/")[1].strip() == "v0"), True)
 
 
@@ -198,8 +194,7 @@ def a_signal_while_deploying():
     stage.back()
     back = stage.dogshore("rollback", "svc", "--env", "local")
     check("what it advises works", back.status, 0)
-    stage.settle(lambda: what_is_there() == steady)
-    check("its containers and mounts are gone", what_is_there(), steady)
+    stage.settles("its containers and mounts are gone", what_is_there, steady)
 
 
 def a_damaged_store():

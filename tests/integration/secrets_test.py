@@ -55,9 +55,18 @@ def shown(text):
     return found + [s for s in ALL_OF_THEM if base64.b64encode(s.encode()).rstrip(b"=")[:-1] in data]
 
 
+def content(path):
+    """What was written: logs of builds are stored compressed."""
+    return subprocess.run(["zstd", "-dc", path], capture_output=True, check=True).stdout if path.suffix == ".zst" else path.read_bytes()
+
+
 def files_with_secrets(folder, *allowed):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*")
-                  if path.is_file() and path.name not in allowed and shown(path.read_bytes()))
+                  if path.is_file() and path.name not in allowed and shown(content(path)))
+
+
+def run_logs():
+    return [p for p in stage.state.glob("runs/*/svc/**/*") if p.name.endswith((".log", ".log.zst"))]
 
 
 def ready():
@@ -74,7 +83,7 @@ def a_run_shows_no_key():
     with Watch() as watch:
         result = stage.dogshore("run", "--env", "local", "--trace", "all", expect=0)
     check("nothing of it in what the run says", shown(result.text + result.said), [])
-    logs = "".join(p.read_text() for p in stage.state.glob("runs/*/svc/*.log"))
+    logs = "".join(content(p).decode() for p in run_logs())
     check_contains("the build looked around", logs, "CODEBUILD_SRC_DIR=")
     check("and saw no key", shown(logs), [])
     check("and no variable of ours", [line for line in logs.splitlines() if line.startswith(("AWS_SECRET", "DOGSHORE_STATE=", "DOGSHORE_LEDGER="))], [])
@@ -90,7 +99,7 @@ def no_file_has_a_key():
     for name in ("ledger.db", "local/credentials.json", "local/store.db", "local/store.db-wal", "local/endpoint.log"):
         mode = stat.S_IMODE((stage.state / name).stat().st_mode)
         check(f"{name} is its owner's alone", mode & 0o077, 0)
-    open_logs = [str(p) for p in stage.state.glob("runs/*/svc/*.log") if p.stat().st_mode & 0o077 and not closed(p)]
+    open_logs = [str(p) for p in run_logs() if p.stat().st_mode & 0o077 and not closed(p)]
     check("logs are their owner's alone", open_logs, [])
 
 

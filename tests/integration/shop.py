@@ -174,16 +174,22 @@ class Shop(scene.Scene):
             check(f"{what}: nothing in the ledger is left open", self.open_rows(), [])
         check(f"{what}: no partial file is left", self.partial_files(), [])
         # a container that was being started when the verdict came is stopped a moment later
-        self.settle(lambda: not self.processes())
-        check(f"{what}: no process is left", self.processes(), [])
+        self.settles(f"{what}: no process is left", self.processes, [])
 
     @staticmethod
-    def settle(question):
-        """Waits for a while; the check that follows says what was wrong."""
+    def settles(what, question, expected):
+        """Checks that the answer becomes what is expected: the last one given, as a second look could see other things."""
+        answers = [None]
+
+        def settled():
+            answers[0] = question()
+            return answers[0] == expected
+
         try:
-            scene.wait_until("things to settle", question, 15)
+            scene.wait_until("things to settle", settled, 30)
         except TimeoutError:
             pass
+        return check(what, answers[0], expected)
 
     # ---- images
 
