@@ -1,4 +1,5 @@
 # timeout: 600
+# parallel: yes
 """kill -9 of the engine after each write of a run, the real stages and the real local cloud: after the next
 `dogshore run` everything is as it would have been, the image pushed once and the deployment made once."""
 import re

@@ -2,6 +2,7 @@
 """The local registry serves other people's programs, push and pull: skopeo, umoci's layouts, buildah, podman, docker-registry as
 a mirror of ours, and our own client."""
 # timeout: 300
+# parallel: yes
 import base64
 import hashlib
 import json

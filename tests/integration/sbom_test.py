@@ -2,6 +2,7 @@
 """Bills of materials of `image build --sbom`, judged by the schema of CycloneDX, by rules of SPDX 2.3 read from its
 specification, by dpkg, sha256sum and a parser of licence expressions that others wrote."""
 # timeout: 300
+# parallel: yes
 import hashlib
 import json
 import os

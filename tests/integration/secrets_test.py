@@ -1,4 +1,5 @@
 # timeout: 300
+# parallel: yes
 """Secrets stay where they were given: not in logs, errors, the ledger, results, images, containers, command lines."""
 import base64
 import json
