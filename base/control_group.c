@@ -173,13 +173,24 @@ static void refuse(struct control_group *group, enum control control, const char
 		group->of[control].why = memory_copy_text(why);
 }
 
+/* Where a group lies: in a container that names groups as its host does, the top is ours. Owned. */
+static char *place_of(const char *top, const char *group)
+{
+	char *path = memory_format("%s%s", top, group);
+
+	if (file_is_folder(path))
+		return path;
+	free(path);
+	return memory_copy_text(top);
+}
+
 static void make_version_1(const struct limits *limits, enum control control,
 	struct control_group *group)
 {
 	const char *why = "this kernel has no such control group";
 	scoped(text_free) char *own = own_group(rows[control].controller);
-	scoped(text_free) char *parent =
-		own ? memory_format(ROOT "/%s%s", rows[control].controller, own) : NULL;
+	scoped(text_free) char *top = memory_format(ROOT "/%s", rows[control].controller);
+	scoped(text_free) char *parent = own ? place_of(top, own) : NULL;
 
 	group->of[control].folder = parent ? make_below(parent, &why) : NULL;
 	char *folder = group->of[control].folder;
@@ -210,7 +221,7 @@ static void make_version_2(const struct limits *limits, const bool wanted[CONTRO
 	const char *why = "this kernel has no such control group";
 	scoped(text_free) char *own = own_group("");
 	scoped(text_free) char *above = path_parent(own ? own : "/");
-	scoped(text_free) char *parent = memory_format(ROOT "%s", above);
+	scoped(text_free) char *parent = place_of(ROOT, above);
 	scoped(text_free) char *folder = make_below(parent, &why);
 	size_t held = 0;
 
