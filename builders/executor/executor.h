@@ -9,6 +9,8 @@
  *     output/build.log.zst   what was printed, masked, with times (stored_log.h)
  *     output/build.log       the same as plain text, for whoever wants it
  *     output/result.json     executor_write_result()
+ *     output/reads.json      {"files":[…]}: what it read of the checkout outside of request.path, or
+ *                            {"unknown":"why that is not known"}
  *
  * That, and all that executor_outputs names, is what a build is kept as (builders/store): whoever adds
  * something to the folder adds a row there.
@@ -26,6 +28,7 @@ struct executor_request {
 	const char *toolchain; /* what identifies the programs it builds with; NULL: not known */
 	const char *source;    /* private checkout; the build changes it */
 	const char *work;      /* private folder beside it; NULL: a temporary one */
+	const char *path;      /* relative to source; reads.json is about the rest. NULL: nothing is */
 	const char *buildspec; /* relative to source */
 	const char *output;    /* existing folder; what an earlier build left there is replaced */
 	const char *cache;     /* folder that is kept from build to build; NULL: none */
@@ -51,6 +54,7 @@ struct executor {
 #define EXECUTOR_LOG "build.log.zst" /* stored_log.h */
 #define EXECUTOR_PLAIN_LOG "build.log"
 #define EXECUTOR_RESULT "result.json"
+#define EXECUTOR_READS "reads.json"
 /* Names in the output folder. */
 extern const char *const executor_outputs[];
 extern const size_t executor_output_count;

@@ -14,7 +14,7 @@ const struct executor *executor_find(const char *name)
 }
 
 const char *const executor_outputs[] = {"artifacts", "secondary", REPORTS_FOLDER, REPORTS_LINES,
-	EXECUTOR_LOG, EXECUTOR_RESULT};
+	EXECUTOR_LOG, EXECUTOR_RESULT, EXECUTOR_READS};
 const size_t executor_output_count = countof(executor_outputs);
 
 bool executor_clear(const char *output, struct error *err)

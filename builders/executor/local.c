@@ -1,9 +1,12 @@
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json_writer.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "builders/executor/executor.h"
+#include "builders/executor/reads.h"
 #include "builders/executor/stored_log.h"
+#include "buildspec/shell.h"
 
 #include <fcntl.h>
 
@@ -93,11 +96,58 @@ static bool write_result(const struct executor_request *request, const struct bu
 	return file_write(path, buf_str(&text), 0600, false, err);
 }
 
+/* What it read is a help to later plans; a build is none the worse without it. */
+static void mark(const struct executor_request *request, struct reads *reads)
+{
+	struct error err = {0};
+
+	if (request->path && !reads_mark(request->source, reads, &err)) {
+		reads->unknown = memory_copy_text(err.message);
+		error_ignore(&err, "the file tells");
+	}
+}
+
+static void write_files(const struct executor_request *request, const struct strings *read,
+	struct json_writer *w)
+{
+	json_key(w, "files");
+	json_array_begin(w);
+	for (size_t i = 0; i < read->count; i++)
+		if (!path_is_below(read->items[i], request->path))
+			json_write_text(w, read->items[i]);
+	json_array_end(w);
+}
+
+static bool write_reads(const struct executor_request *request, const struct reads *reads,
+	struct error *err)
+{
+	scoped(text_free) char *path = path_join(request->output, EXECUTOR_READS);
+	scoped(text_free) char *unknown = NULL;
+	scoped(strings_free) struct strings read = {0};
+	scoped(buf_free) struct buf text = {0};
+	struct json_writer w = json_writer_start(&text);
+
+	if (!request->path)
+		return true;
+	if (!reads_collect(reads, request->source,
+		    request->sandbox ? SHELL_SOURCE_INSIDE : request->source, &read, &unknown, err))
+		return false;
+	json_object_begin(&w);
+	if (unknown)
+		json_put_text(&w, "unknown", unknown);
+	else
+		write_files(request, &read, &w);
+	json_object_end(&w);
+	buf_append_char(&text, '\n');
+	return file_write(path, buf_str(&text), 0600, false, err);
+}
+
 static bool build(const struct executor_request *request, struct build_result *out_result,
 	struct error *err)
 {
 	scoped(tee_free) struct tee tee = {.request = request, .plain = -1};
 	scoped(build_result_free) struct build_result result = {0};
+	scoped(reads_free) struct reads reads = {0};
 	const struct build_options options = {.source = request->source,
 		.buildspec = request->buildspec,
 		.output = request->output,
@@ -119,12 +169,14 @@ static bool build(const struct executor_request *request, struct build_result *o
 
 	if (!executor_clear(request->output, err) || !open_log(request, &tee, err))
 		return false;
+	mark(request, &reads);
 	if (!build_run(&options, &result, err))
 		return error_next(err, "its log so far: %s/%s", request->output,
 			request->plain_log ? EXECUTOR_PLAIN_LOG : EXECUTOR_LOG);
 	if (!close_log(&tee, err))
 		return false;
-	if (!write_result(request, &result, err))
+	if (!write_result(request, &result, err) ||
+		(result.succeeded && !write_reads(request, &reads, err)))
 		return false;
 	*out_result = result;
 	result = (struct build_result){0};

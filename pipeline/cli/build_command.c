@@ -170,6 +170,9 @@ static struct executor_request request_of(const struct order *order)
 		.toolchain = order->toolchain,
 		.source = order->source,
 		.work = order->work.path,
+		.path = order->service->uses.count && strcmp(order->service->path, ".") != 0
+				? order->service->path
+				: NULL,
 		.buildspec = order->buildspec,
 		.output = order->output,
 		.cache = order->cache,

@@ -40,11 +40,13 @@ struct telling {
 	bool ran; /* work is set */
 	struct ledger_steps steps;
 	struct strings changed; /* paths between the two commits */
+	struct strings unread;  /* all that moved, and the last build did not read it */
 };
 
 static void telling_free(struct telling *telling)
 {
 	strings_free(&telling->changed);
+	strings_free(&telling->unread);
 	ledger_steps_free(&telling->steps);
 	ledger_work_free(&telling->work);
 	text_free(&telling->before_commit);
@@ -151,6 +153,22 @@ static void read_changes(struct telling *telling)
 		error_ignore(&err, "a commit that is gone costs the names of files only");
 }
 
+/* Was the build of before the same, as far as it read? */
+static bool read_narrow(struct telling *telling, struct error *err)
+{
+	scoped(narrow_records_free) struct narrow_records records = {0};
+
+	if (!telling->before.count)
+		return true;
+	if (!known_records(telling->ledger, telling->opened.project->app, telling->service->name,
+		    telling->before.text, "", &records, err))
+		return false;
+	if (records.count && !narrow_same(telling->opened.repository, telling->service,
+				     &records.items[0], &telling->now, &telling->unread))
+		strings_free(&telling->unread);
+	return true;
+}
+
 /* "services/rooms" of the part "path services/rooms"; NULL for parts that are no path. */
 static const char *path_of_part(const char *name)
 {
@@ -217,6 +235,11 @@ static void print(const struct telling *telling, const struct key_move *moves, s
 		printf("moved since %.12s:\n", telling->before_commit);
 	for (size_t i = 0; telling->before.count && i < count && i < MOVES_MAX; i++)
 		print_move(telling, &moves[i]);
+	if (telling->unread.count) {
+		scoped(text_free) char *text = narrow_text(&telling->unread);
+
+		puts(text);
+	}
 	print_steps(telling);
 }
 
@@ -243,6 +266,9 @@ static void write_moves(const struct telling *telling, const struct key_move *mo
 static void write_json(const struct telling *telling, const struct key_move *moves, size_t count,
 	struct json_writer *w)
 {
+	scoped(text_free) char *narrowed =
+		telling->unread.count ? narrow_text(&telling->unread) : NULL;
+
 	json_object_begin(w);
 	json_put_text(w, "service", telling->service->name);
 	json_put_text(w, "commit", telling->opened.commit.id);
@@ -251,6 +277,7 @@ static void write_json(const struct telling *telling, const struct key_move *mov
 	json_put_text(w, "previous_commit", telling->before_commit);
 	json_key(w, "moved");
 	write_moves(telling, moves, count, w);
+	json_put_text(w, "narrowed", narrowed);
 	json_key(w, "run");
 	if (telling->ran)
 		json_write_int(w, telling->work.run);
@@ -292,6 +319,8 @@ static bool run(struct command_context *context, struct error *err)
 		return false;
 	if (!telling.now.count && !key_of_service(telling.service, telling.opened.snapshot,
 					  toolchain, &telling.now, err))
+		return false;
+	if (!read_narrow(&telling, err))
 		return false;
 	read_changes(&telling);
 	size_t count = key_compare(&telling.before, &telling.now, moves, MOVES_MAX);

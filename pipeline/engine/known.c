@@ -53,12 +53,67 @@ static bool kept(void *self, const struct project_service *service, struct snaps
 	return true;
 }
 
+/* What cannot be understood is left out: then the service is built. */
+static bool read_record(struct ledger *ledger, const struct ledger_reads *row,
+	struct narrow_record *out_record, bool *out_good, struct error *err)
+{
+	scoped(json_free) struct json *parts = NULL, *files = NULL;
+	scoped(error_free) struct error wrong = {0};
+
+	*out_good = false;
+	if (!ledger_key_get(ledger, row->key, &parts, err))
+		return false;
+	if (!parts || !key_of_json(parts, &out_record->key, &wrong) ||
+		strcmp(out_record->key.text, row->key) != 0 ||
+		!json_parse(str_of(row->files), "files that a build read", NULL, &files, &wrong)) {
+		error_ignore(&wrong, "nothing is known then");
+		key_free(&out_record->key);
+		return true;
+	}
+	for (size_t i = 0; i < json_count(files); i++)
+		strings_add(&out_record->files, json_text(json_at(files, i), ""));
+	strings_sort(&out_record->files);
+	*out_good = true;
+	return true;
+}
+
+bool known_records(struct ledger *ledger, const char *app, const char *service, const char *key,
+	const char *rest, struct narrow_records *out_records, struct error *err)
+{
+	scoped(ledger_reads_list_free) struct ledger_reads_list list = {0};
+	scoped(narrow_records_free) struct narrow_records records = {0};
+
+	if (!ledger ||
+		!ledger_reads_find(ledger, app, service, key, rest, PLAN_RECORDS_MAX, &list, err))
+		return !ledger;
+	records.items = memory_new_array(list.count + 1, sizeof(*records.items));
+	for (size_t i = 0; i < list.count; i++) {
+		bool good = false;
+
+		if (!read_record(ledger, &list.items[i], &records.items[records.count], &good, err))
+			return false;
+		records.count += good;
+	}
+	*out_records = records;
+	records = (struct narrow_records){0};
+	return true;
+}
+
+static bool find_records(void *self, const char *service, const char *key, const char *rest,
+	struct narrow_records *out_records, struct error *err)
+{
+	struct known *known = self;
+
+	return known_records(known->ledger, known->app, service, key, rest, out_records, err);
+}
+
 bool known_read(struct known *known, struct ledger *ledger, const char *state,
 	const struct project *project, const struct project_environment *environment,
 	const char *place, struct error *err)
 {
 	*known = (struct known){.ledger = ledger, .app = project->app};
 	known->plan = (struct plan_known){.built = built,
+		.records = find_records,
 		.self = known,
 		.environment = environment,
 		.place = place};

@@ -23,6 +23,9 @@ bool known_read(struct known *known, struct ledger *ledger, const char *state,
 	const struct project *project, const struct project_environment *environment,
 	const char *place, struct error *err) must_use;
 void known_free(struct known *known);
+/* struct plan_known.records, from a ledger that may be NULL. */
+bool known_records(struct ledger *ledger, const char *app, const char *service, const char *key,
+	const char *rest, struct narrow_records *out_records, struct error *err) must_use;
 
 /* The environment that a command means: the named one, the only one, or NULL when the project has
  * none. Several and none named: the first of the file when any will do (for looking), else

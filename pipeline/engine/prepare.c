@@ -87,8 +87,8 @@ static bool find_image(struct run *run, struct run_service *service, const struc
 	*out_build = false;
 	if (!row->service->image.given)
 		return true;
-	if (!ledger_build_get(run->options->ledger, run->row.app, row->service->name, row->key.text,
-		    &build, &found, err))
+	if (!ledger_build_get(run->options->ledger, run->row.app, row->service->name,
+		    row->built_key ? row->built_key : row->key.text, &build, &found, err))
 		return false;
 	if (!found || !*build.image || !image_is_there(&build)) {
 		*out_build = true;
@@ -149,7 +149,9 @@ static bool add_service(struct run *run, const struct plan_service *row, struct 
 	service.work.reason =
 		force ? memory_format("%s; asked for with --step %s", row->reason, run->row.force)
 		      : memory_copy_text(row->reason);
-	service.work.key = memory_copy_text(row->key.text);
+	/* What was built under another key keeps it: later commits are compared with what it read. */
+	service.work.key =
+		memory_copy_text(!build && row->built_key ? row->built_key : row->key.text);
 	service.work.previous_key = memory_copy_text(row->previous_key);
 	service.work.previous_commit = memory_copy_text(row->previous_commit);
 	if (!service.work.image)
@@ -298,10 +300,11 @@ bool run_prepare(struct run *run, struct error *err)
 	return true;
 }
 
-static const struct key *key_in_plan(const struct run *run, const char *service)
+static const struct key *key_in_plan(const struct run *run, const struct ledger_work *work)
 {
 	for (size_t i = 0; i < run->plan.count; i++)
-		if (strcmp(run->plan.services[i].service->name, service) == 0)
+		if (strcmp(run->plan.services[i].service->name, work->service) == 0 &&
+			strcmp(run->plan.services[i].key.text, work->key) == 0)
 			return &run->plan.services[i].key;
 	return NULL;
 }
@@ -312,7 +315,7 @@ bool run_save_prepared(struct run *run, struct error *err)
 
 	for (size_t i = 0; i < run->service_count; i++) {
 		struct ledger_work *work = &run->services[i].work;
-		const struct key *key = key_in_plan(run, work->service);
+		const struct key *key = key_in_plan(run, work);
 		scoped(json_free) struct json *parts = key ? key_to_json(key) : NULL;
 
 		work->run = run->row.id;

@@ -5,6 +5,7 @@
  *     run.c       the turns: decide, journal, act
  *     run_lock.c  the folder of a run: its lock, and who asks there that it be cancelled
  *     stage.c     one step as a child process: command line, environment, result
+ *     reads.c     what a build has read, for later plans
  *     settle.c    what an outcome means for the steps behind it and for the environment
  *     prune.c     what nobody needs any more, once a run has ended
  */
@@ -130,6 +131,10 @@ bool prune_hold_off(struct run *run, struct error *err) must_use;
 /* After a run: folders of old runs go, and images that were used longest ago. Space is all that is
  * lost when that fails. */
 void prune_after(struct run *run);
+
+/* reads.c */
+/* After a build: which files of what it may use it has read. Within a transaction. */
+bool reads_record(struct run *run, struct run_service *service, struct error *err) must_use;
 
 /* settle.c */
 /* After the image of a service is known: what need not be done any more? */

@@ -199,8 +199,9 @@ bool settle_step(struct run *run, struct run_step *step, struct error *err)
 		return save_deployment(run, step, err);
 	if (step->row.status != OUTCOME_PASSED)
 		return true;
-	if (step->kind == STEP_BUILD && !service->service->image.given)
-		return save_build(run, service, err);
+	if (step->kind == STEP_BUILD)
+		return reads_record(run, service, err) &&
+		       (service->service->image.given || save_build(run, service, err));
 	if (step->kind == STEP_IMAGE)
 		return save_build(run, service, err);
 	if (step->kind == STEP_PUSH)

@@ -187,6 +187,26 @@ bool ledger_builds_unused(struct ledger *ledger, const char *app, const char *se
 bool ledger_build_forget(struct ledger *ledger, const struct ledger_build *build, struct error *err)
 	must_use;
 
+/* Which files outside of its path the build of a key has read (plan/narrow.h). */
+struct ledger_reads {
+	char *key;   /* owned, all texts */
+	char *rest;  /* key_rest() */
+	char *files; /* JSON: a list of paths */
+};
+void ledger_reads_free(struct ledger_reads *reads);
+struct ledger_reads_list {
+	struct ledger_reads *items; /* owned */
+	size_t count;
+};
+void ledger_reads_list_free(struct ledger_reads_list *list);
+/* Replaces what is there; files "": that is forgotten. Of each service the newest 32 are kept. */
+bool ledger_reads_save(struct ledger *ledger, const char *app, const char *service,
+	const struct ledger_reads *reads, struct error *err) must_use;
+/* Those of a key, or, key NULL, the newest with the rest: at most limit. */
+bool ledger_reads_find(struct ledger *ledger, const char *app, const char *service, const char *key,
+	const char *rest, size_t limit, struct ledger_reads_list *out_list, struct error *err)
+	must_use;
+
 /* Images that a registry has: place and repository, as "127.0.0.1:4566#KEY/booking/rooms". */
 bool ledger_push_save(struct ledger *ledger, const char *repository, const char *digest,
 	const char *reference, struct error *err) must_use;

@@ -77,5 +77,13 @@ static const char test_history[] =
 	" PRIMARY KEY (test, test_run)) WITHOUT ROWID;"
 	"CREATE INDEX test_results_by_run ON test_results (test_run, outcome);";
 
-const char *const ledger_migrations[] = {first, fresh_runs, test_history};
+/* What the build of a key has read of what it may use; rest is its key without those paths. */
+static const char reads[] =
+	"CREATE TABLE reads ("
+	" app TEXT NOT NULL, service TEXT NOT NULL, key TEXT NOT NULL, rest TEXT NOT NULL,"
+	" files TEXT NOT NULL, created_ms INTEGER NOT NULL,"
+	" PRIMARY KEY (app, service, key)) WITHOUT ROWID;"
+	"CREATE INDEX reads_by_rest ON reads (app, service, rest, created_ms);";
+
+const char *const ledger_migrations[] = {first, fresh_runs, test_history, reads};
 const size_t ledger_migration_count = countof(ledger_migrations);

@@ -292,6 +292,24 @@ char *key_toolchain(void)
 	return buf_take(&text);
 }
 
+const char *key_part_uses(const struct key_part *part)
+{
+	static const char role[] = "uses ";
+
+	return text_starts_with(part->name, role) ? part->name + strlen(role) : NULL;
+}
+
+void key_rest(const struct key *key, char out[DIGEST_HEX_SIZE])
+{
+	scoped(key_free) struct key rest = {0};
+
+	for (size_t i = 0; i < key->count; i++)
+		add(&rest, key->parts[i].name, NULL,
+			key_part_uses(&key->parts[i]) ? "" : key->parts[i].value);
+	finish(&rest);
+	memcpy(out, rest.text, DIGEST_HEX_SIZE);
+}
+
 struct json *key_to_json(const struct key *key)
 {
 	struct json *parts = json_array_new();

@@ -59,6 +59,12 @@ bool key_of_deployment(const struct project_service *service,
  * package database. Any package that comes or goes moves it: when unsure, build. Owned. */
 char *key_toolchain(void) must_use;
 
+/* The path of a part "uses PATH"; NULL for other parts. */
+const char *key_part_uses(const struct key_part *part);
+/* The digest of everything but what the paths of "uses" hold: keys with the same rest are of the same
+ * service, built in the same way. */
+void key_rest(const struct key *key, char out[DIGEST_HEX_SIZE]);
+
 /* [{"name","value"}…], and back. */
 struct json *key_to_json(const struct key *key) must_use;
 bool key_of_json(const struct json *parts, struct key *out_key, struct error *err) must_use;

@@ -131,23 +131,83 @@ static bool check_deployment(struct planning *planning, const struct project_ser
 	return true;
 }
 
+/* What the environment has, or would have under this key. */
+static bool settle_same(struct planning *planning, const struct plan_current *current,
+	struct plan_service *row, struct error *err)
+{
+	if (!check_deployment(planning, row->service, current, &row->reason, err))
+		return false;
+	row->action = row->reason ? PLAN_REUSE : PLAN_SKIP;
+	if (row->reason)
+		row->image = memory_copy_text(current->image);
+	else
+		row->reason = row->unread.count
+				      ? narrow_text(&row->unread)
+				      : memory_format("nothing it reads changed since %.12s",
+						current->commit);
+	return true;
+}
+
+/* Does a build under another key serve, because it did not read what differs? *out_built: it does,
+ * and row knows which. key NULL: any of the newest whose image is there. */
+static bool find_narrow(struct planning *planning, struct plan_service *row, const char *key,
+	bool *out_built, struct error *err)
+{
+	const struct plan_known *known = planning->known;
+	scoped(narrow_records_free) struct narrow_records records = {0};
+	char rest[DIGEST_HEX_SIZE];
+
+	*out_built = false;
+	if (!known->records || !row->service->uses.count)
+		return true;
+	key_rest(&row->key, rest);
+	if (!known->records(known->self, row->service->name, key, rest, &records, err))
+		return false;
+	for (size_t i = 0; i < records.count; i++) {
+		const struct narrow_record *record = &records.items[i];
+		scoped(text_free) char *image = NULL;
+		scoped(strings_free) struct strings unread = {0};
+
+		if (!narrow_same(planning->repository, row->service, record, &row->key, &unread))
+			continue;
+		if (!key && !known->built(known->self, row->service->name, record->key.text, &image,
+				    err))
+			return false;
+		if (!key && !image)
+			continue;
+		row->built_key = memory_copy_text(record->key.text);
+		row->unread = unread;
+		unread = (struct strings){0};
+		row->image = image;
+		image = NULL;
+		*out_built = true;
+		return true;
+	}
+	return true;
+}
+
 /* An image that is there is cheaper than restoring what it was made from; restoring is cheaper than
  * building. */
 static bool choose_source(struct planning *planning, struct plan_service *row, const char *why,
 	struct error *err)
 {
 	const struct plan_known *known = planning->known;
-	scoped(text_free) char *from = NULL;
+	scoped(text_free) char *from = NULL, *narrow = NULL;
+	bool narrowed = false;
 
 	if (known->built &&
 		!known->built(known->self, row->service->name, row->key.text, &row->image, err))
 		return false;
-	if (known->kept && !(row->image && *row->image) &&
+	if (known->built && !row->image && !find_narrow(planning, row, NULL, &narrowed, err))
+		return false;
+	if (known->kept && !narrowed && !(row->image && *row->image) &&
 		!known->kept(known->self, row->service, planning->snapshot, planning->toolchain,
 			&from, err))
 		return false;
+	narrow = narrowed ? narrow_text(&row->unread) : NULL;
 	row->action = from ? PLAN_RESTORE : row->image ? PLAN_REUSE : PLAN_BUILD;
 	row->reason = from         ? memory_format("%s; restored from %s", why, from)
+		      : narrow     ? memory_format("%s; %s", why, narrow)
 		      : row->image ? memory_format("%s; built before with the same inputs", why)
 				   : memory_copy_text(why);
 	return true;
@@ -157,6 +217,7 @@ static bool plan_one(struct planning *planning, const struct project_service *se
 	struct plan_service *row, struct error *err)
 {
 	const struct plan_current *current = current_of(planning->known, service->name);
+	bool same = false;
 
 	row->service = service;
 	if (!key_of_service(service, planning->snapshot, planning->toolchain, &row->key, err))
@@ -164,20 +225,13 @@ static bool plan_one(struct planning *planning, const struct project_service *se
 	if (current) {
 		row->previous_key = memory_copy_text(current->same ? row->key.text : current->key);
 		row->previous_commit = memory_copy_text(current->commit);
+		same = strcmp(row->previous_key, row->key.text) == 0;
 	}
-	if (current && strcmp(row->previous_key, row->key.text) == 0) {
-		if (!check_deployment(planning, service, current, &row->reason, err))
-			return false;
-		if (row->reason) {
-			row->action = PLAN_REUSE;
-			row->image = memory_copy_text(current->image);
-			return true;
-		}
-		row->action = PLAN_SKIP;
-		row->reason =
-			memory_format("nothing it reads changed since %.12s", current->commit);
-		return true;
-	}
+	if (current && !same && *current->key &&
+		!find_narrow(planning, row, current->key, &same, err))
+		return false;
+	if (same)
+		return settle_same(planning, current, row, err);
 	scoped(text_free) char *why =
 		current ? reason_of_change(planning, row, current)
 			: memory_copy_text(planning->known->from_commit
@@ -234,10 +288,21 @@ void plan_free(struct plan *plan)
 		free(row->previous_key);
 		free(row->previous_commit);
 		free(row->image);
+		free(row->built_key);
 		strings_free(&row->changed);
+		strings_free(&row->unread);
 	}
 	free(plan->services);
 	*plan = (struct plan){0};
+}
+
+static void write_paths(struct json_writer *w, const char *name, const struct strings *paths)
+{
+	json_key(w, name);
+	json_array_begin(w);
+	for (size_t i = 0; i < paths->count; i++)
+		json_write_text(w, paths->items[i]);
+	json_array_end(w);
 }
 
 void plan_write(const struct plan *plan, struct json_writer *w)
@@ -255,11 +320,11 @@ void plan_write(const struct plan *plan, struct json_writer *w)
 		json_put_text(w, "action", plan_action_name(row->action));
 		json_put_text(w, "reason", row->reason);
 		json_put_text(w, "key", row->key.text);
-		json_key(w, "changed");
-		json_array_begin(w);
-		for (size_t j = 0; j < row->changed.count; j++)
-			json_write_text(w, row->changed.items[j]);
-		json_array_end(w);
+		if (row->built_key)
+			json_put_text(w, "built_key", row->built_key);
+		write_paths(w, "changed", &row->changed);
+		if (row->unread.count)
+			write_paths(w, "unread", &row->unread);
 		json_object_end(w);
 	}
 	json_array_end(w);

@@ -8,7 +8,7 @@
 #ifndef PIPELINE_PLAN_PLAN_H
 #define PIPELINE_PLAN_PLAN_H
 
-#include "pipeline/plan/key.h"
+#include "pipeline/plan/narrow.h"
 
 enum plan_action {
 	PLAN_BUILD,   /* its inputs moved, or it was never built */
@@ -26,6 +26,8 @@ struct plan_current {
 	bool same;                      /* its key is the one it has now; key need not be set */
 };
 
+enum { PLAN_RECORDS_MAX = 8 };
+
 /* What the caller knows; the ledger, or a list in tests. */
 struct plan_known {
 	const struct plan_current *currents; /* sorted by service */
@@ -37,6 +39,10 @@ struct plan_known {
 	 * where: "run 12, commit abc". NULL: nothing is kept. */
 	bool (*kept)(void *self, const struct project_service *service, struct snapshot *snapshot,
 		const char *toolchain, char **out_from, struct error *err);
+	/* What is known of the build of a key; key NULL: of the newest builds with the rest, at most
+	 * PLAN_RECORDS_MAX. NULL: nothing. */
+	bool (*records)(void *self, const char *service, const char *key, const char *rest,
+		struct narrow_records *out_records, struct error *err);
 	void *self;
 	/* Where it goes: what is built but deployed otherwise, or not at all, is deployed again. NULL:
 	 * deployments are left out of the decision. */
@@ -51,10 +57,12 @@ struct plan_service {
 	enum plan_action action;
 	char *reason; /* owned: for people */
 	struct key key;
-	char *previous_key;     /* owned; NULL: none */
-	char *previous_commit;  /* owned; NULL: none */
-	char *image;            /* owned: with PLAN_REUSE, what is there; "" without image */
+	char *previous_key;    /* owned; NULL: none */
+	char *previous_commit; /* owned; NULL: none */
+	char *image;           /* owned: with PLAN_REUSE, what is there; "" without image */
+	char *built_key; /* owned: the key under which that was built, when it is not this one */
 	struct strings changed; /* paths it reads that differ from previous_commit */
+	struct strings unread;  /* of those of `uses`: what the build of built_key did not read */
 };
 
 struct plan {
@@ -76,7 +84,8 @@ bool plan_make(struct repository *repository, struct snapshot *snapshot,
 	struct plan *out_plan, struct error *err) must_use;
 void plan_free(struct plan *plan);
 
-/* {"commit","base","services":[{"name","action","reason","key","changed":[…]}]} */
+/* {"commit","base","services":[{"name","action","reason","key","built_key","changed":[…],"unread":[…]}]};
+ * built_key and unread where they are set */
 void plan_write(const struct plan *plan, struct json_writer *w);
 void plan_print(FILE *out, const struct plan *plan);
 

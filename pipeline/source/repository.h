@@ -105,6 +105,22 @@ bool snapshot_read(struct snapshot *snapshot, const char *path, size_t limit_byt
 bool snapshot_changes(struct snapshot *from, struct snapshot *to, struct strings *out_paths,
 	struct error *err) must_use;
 
+enum tree_change {
+	TREE_EDITED, /* a regular file before and after, with the same permissions */
+	TREE_OTHER,  /* added, removed, or of another kind; what is below a folder is not listed */
+};
+
+/*
+ * What differs between two objects, each a tree or a blob by its Git id.
+ *
+ * path   where they stand; the paths visited begin with it
+ * visit  false ends the comparison: *out_all is false then
+ * Fails with ERROR_NOT_FOUND when the repository has an object no more.
+ */
+bool tree_compare(struct repository *repository, const char *path, const char *from, const char *to,
+	bool (*visit)(void *context, const char *path, enum tree_change change), void *context,
+	bool *out_all, struct error *err) must_use;
+
 /*
  * Writes the files below paths into folder (made when missing) under the names they have in the
  * repository. A path that is not in the commit is ERROR_NOT_FOUND. Nothing outside folder is ever
