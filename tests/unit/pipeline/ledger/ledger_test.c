@@ -272,6 +272,52 @@ TEST(acts_are_journaled_before_and_after)
 	CHECK_FAILS(journal_settle(journal, 999, "done", NULL, &err), ERROR_NOT_FOUND);
 }
 
+/* Saves one record of what a build read, in a transaction of its own. */
+static void save_reads(struct ledger *ledger, const char *key, const char *rest, const char *files)
+{
+	struct ledger_reads reads = {memory_copy_text(key), memory_copy_text(rest),
+		memory_copy_text(files)};
+	struct error err = {0};
+
+	CHECK_OK(ledger_begin(ledger, &err));
+	CHECK_OK(ledger_reads_save(ledger, "app", "rooms", &reads, &err));
+	CHECK_OK(ledger_commit(ledger, &err));
+	ledger_reads_free(&reads);
+}
+
+/* How many records are found, of at most 8. */
+static size_t count_reads(struct ledger *ledger, const char *service, const char *key,
+	const char *rest)
+{
+	scoped(ledger_reads_list_free) struct ledger_reads_list list = {0};
+	struct error err = {0};
+
+	CHECK_OK(ledger_reads_find(ledger, "app", service, key, rest, 8, &list, &err));
+	return list.count;
+}
+
+TEST(what_builds_read_is_found_by_key_and_by_rest)
+{
+	scoped(opened_free) struct opened opened = {0};
+	scoped(ledger_reads_list_free) struct ledger_reads_list list = {0};
+	struct error err = {0};
+
+	REQUIRE_OK(open_new(&opened, &err));
+	save_reads(opened.ledger, "k1", "r", "[\"a.h\"]");
+	save_reads(opened.ledger, "k2", "r", "[]");
+	save_reads(opened.ledger, "k3", "other", "[]");
+	CHECK_INT(count_reads(opened.ledger, "rooms", NULL, "r"), 2);
+	CHECK_INT(count_reads(opened.ledger, "users", NULL, "r"), 0);
+	save_reads(opened.ledger, "k1", "r", "[\"b.h\"]");
+	REQUIRE_OK(ledger_reads_find(opened.ledger, "app", "rooms", "k1", NULL, 8, &list, &err));
+	REQUIRE(list.count == 1);
+	CHECK_TEXT(list.items[0].files, "[\"b.h\"]");
+	CHECK_TEXT(list.items[0].rest, "r");
+	/* A build of which nothing is known takes the place of one of which something was. */
+	save_reads(opened.ledger, "k1", "r", "");
+	CHECK_INT(count_reads(opened.ledger, "rooms", "k1", NULL), 0);
+}
+
 TEST(a_corrupt_ledger_is_named_and_left_alone)
 {
 	scoped(opened_free) struct opened opened = {0};
