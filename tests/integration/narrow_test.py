@@ -314,4 +314,36 @@ def the_plan_says_why():
     check("why says so", dogshore("why", unread[0]["name"])["narrowed"], said)
 
 
-run_tests(random_commits, the_plan_says_why)
+def an_image_is_taken_for_what_its_build_did_not_read():
+    """Also when it is not the one that is there: going back with a header edited that it never read."""
+    put("one/main.c", '#include "read.h"\nint main(void) { return READ; }\n')
+    put("lib/read.h", "#define READ 1\n")
+    put("lib/unread.h", "#define UNREAD 1\n")
+    put("one/buildspec.yml", "version: 0.2\nphases: {build: {commands: [cc -static -MMD -Ilib -o one/out one/main.c]}}\n"
+        "artifacts: {base-directory: one, files: [out]}\n")
+    put("dogshore.yml", "app: many\nservices:\n  one: {path: one, uses: [lib], image: {binary: out}}\n")
+    commit("a service with an image")
+    first = dogshore("run")
+    image = next(s for s in first["steps"] if s["name"] == "image")["result"]["digest"]
+    put("lib/read.h", "#define READ 2\n")
+    commit("it reads this")
+    dogshore("run")
+    put("lib/read.h", "#define READ 1\n")
+    put("lib/unread.h", "#define UNREAD 2\n")
+    commit("as before, as far as it reads")
+    row = dogshore("plan")["services"][0]
+    check("plan: its first image is taken", (row["action"], row["built_key"]), ("reuse", dogshore("why", "one", first["commit"])["key"]))
+    check_contains("and why", row["reason"], "narrowed: lib/unread.h changed, the last build did not read it")
+    check("nothing is built", {s["name"]: s["status"] for s in dogshore("run")["steps"]}, {"build": "skipped", "image": "skipped"})
+    check("plan: that is what is there now", dogshore("plan")["services"][0]["action"], "skip")
+    put("lib/unread.h", "#define UNREAD 3\n")
+    commit("once more")
+    check("and stays there", dogshore("plan")["services"][0]["action"], "skip")
+    put("lib/read.h", "#define READ 3\n")
+    commit("it reads this")
+    again = dogshore("run")
+    check("what it reads is built", [s["status"] for s in again["steps"]], ["passed", "passed"])
+    check("into another image", next(s for s in again["steps"] if s["name"] == "image")["result"]["digest"] != image)
+
+
+run_tests(random_commits, the_plan_says_why, an_image_is_taken_for_what_its_build_did_not_read)
