@@ -28,7 +28,7 @@ struct executor_request {
 	const char *toolchain; /* what identifies the programs it builds with; NULL: not known */
 	const char *source;    /* private checkout; the build changes it */
 	const char *work;      /* private folder beside it; NULL: a temporary one */
-	const char *path;      /* relative to source; reads.json is about the rest. NULL: nothing is */
+	const char *path; /* relative to source; reads.json is about the rest. NULL: nothing is */
 	const char *buildspec; /* relative to source */
 	const char *output;    /* existing folder; what an earlier build left there is replaced */
 	const char *cache;     /* folder that is kept from build to build; NULL: none */
