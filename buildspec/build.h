@@ -32,9 +32,11 @@ struct build_options {
 	const struct strings *env;  /* "NAME=value", wins over all; or NULL */
 	const struct json *secrets; /* secrets.h; NULL: AWS is asked, if something is wanted */
 	bool sandbox, network;
-	struct limits limits;    /* all-zero: the usual ones */
-	int64_t timeout_ms;      /* 0: none */
-	int cancel_fd;           /* readable: stop; 0: none */
+	struct limits limits; /* all-zero: the usual ones */
+	int64_t timeout_ms;   /* 0: none */
+	int cancel_fd;        /* readable: stop; 0: none */
+	/* Where codebuild-breakpoint finds a terminal, and tells "b" and "e" (tools.h); 0: nowhere. */
+	int break_fds[2];
 	int64_t log_limit_bytes; /* of what commands print; 0: BUILD_LOG_LIMIT */
 	/* Gets the log, masked, as it is written. */
 	void (*log)(void *self, struct str piece);

@@ -105,6 +105,7 @@ static bool open_shell(struct build *build, struct build_phase *phase, struct er
 		.cache = build->cache.has_key ? NULL : options->cache,
 		.deadline_ms = options->timeout_ms ? build->phase_start + options->timeout_ms : 0,
 		.cancel_fd = options->cancel_fd,
+		.break_fds = {options->break_fds[0], options->break_fds[1]},
 		.masker = &build->log.masker,
 		.take = build_log_output,
 		.self = &build->log};
@@ -112,7 +113,8 @@ static bool open_shell(struct build *build, struct build_phase *phase, struct er
 	if (!shell_open(&shell, &build->shell, err))
 		return false;
 	say_missing_limits(build);
-	return tools_write(build->shell.control, err) && set_variables(build, phase, err);
+	return tools_write(build->shell.control, options->break_fds, err) &&
+	       set_variables(build, phase, err);
 }
 
 static bool evaluate_all(struct build *build, const struct texts *texts, struct strings *out,
@@ -160,6 +162,8 @@ bool build_start(struct build *build, struct error *err)
 	if (read_spec(build, phase) && build->spec.shell[0] != '/')
 		build_fail(build, phase, "CLIENT_ERROR", 1, "env.shell: %s runs on Windows only",
 			build->spec.shell);
+	if (build->spec.proxy_artifacts || build->spec.proxy_logs)
+		build_log_line(&build->log, "proxy: has no effect here");
 	if (!phase->failed && !open_shell(build, phase, err))
 		return false;
 	if (!phase->failed && !restore_cache(build, err))

@@ -242,11 +242,18 @@ static bool start_driver(struct shell *shell, struct error *err)
 		return false;
 	filter_fd = made ? made : -1;
 	driver_command(shell, made, &argv);
+	int kept[3];
+	size_t kept_count = 0;
+
+	if (made)
+		kept[kept_count++] = made;
+	for (size_t i = 0; i < countof(options->break_fds) && options->break_fds[i]; i++)
+		kept[kept_count++] = options->break_fds[i];
 	const struct process_options command = {.argv = (const char *const *)argv.items,
 		.env = no_env,
 		.folder = options->sandbox ? NULL : options->source,
-		.keep_fds = &filter_fd,
-		.keep_fd_count = made ? 1 : 0};
+		.keep_fds = kept,
+		.keep_fd_count = kept_count};
 	const struct keeper_options keeper = {.command = &command,
 		.limits = &options->limits,
 		.group = &shell->group,

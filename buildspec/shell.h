@@ -47,6 +47,7 @@ struct shell_options {
 	const char *cache;     /* folder outside of work that the build may fill; NULL: none */
 	int64_t deadline_ms;   /* of clock_elapsed(&system_clock); 0: none */
 	int cancel_fd;         /* readable: stop; 0: none */
+	int break_fds[2];      /* descriptors for breakpoints (tools.h); 0: none */
 	struct masker *masker; /* borrowed */
 	/* Gets what commands print, masked, as it comes. */
 	void (*take)(void *self, struct str piece);

@@ -29,25 +29,40 @@ static const char hash_files[] =
 
 static const char nothing[] = "#!/bin/sh\nexit 0\n";
 
-static const struct {
-	const char *name, *script;
-} tools[] = {
-	{"codebuild-hash-files", hash_files},
-	{"codebuild-breakpoint", nothing},
-	{"codebuild-resume", nothing},
-};
+/* %d: the pipe, the terminal. dash redirects to one digit only, so /proc names them. The shell's own
+ * number is what codebuild-resume ends. */
+static const char breakpoint[] =
+	"#!/bin/sh\n"
+	"[ -z \"$CODEBUILD_BREAKPOINT\" ] || exit 0\n"
+	"notify=/proc/$$/fd/%d terminal=/proc/$$/fd/%d\n"
+	"printf b >$notify\n"
+	"printf '\\nThe build stops here. codebuild-resume, or exit, goes on.\\n' "
+	">$terminal\n"
+	"CODEBUILD_BREAKPOINT=${0%%/*}/resume setsid -cw sh -c '\n"
+	"	echo $$ >\"$CODEBUILD_BREAKPOINT\" && exec sh -i' <$terminal >$terminal 2>&1\n"
+	"printf e >$notify\n"
+	"exit 0\n";
 
-bool tools_write(const char *control, struct error *err)
+static const char resume[] =
+	"#!/bin/sh\n"
+	"[ -z \"$CODEBUILD_BREAKPOINT\" ] || kill -HUP \"$(cat \"$CODEBUILD_BREAKPOINT\")\"\n";
+
+static bool write_tool(const char *folder, const char *name, const char *script, struct error *err)
+{
+	scoped(text_free) char *path = path_join(folder, name);
+
+	return file_write(path, str_of(script), 0755, false, err);
+}
+
+bool tools_write(const char *control, const int break_fds[2], struct error *err)
 {
 	scoped(text_free) char *folder = path_join(control, TOOLS_FOLDER);
+	scoped(text_free) char *stop =
+		break_fds[0] ? memory_format(breakpoint, break_fds[1], break_fds[0])
+			     : memory_copy_text(nothing);
 
-	if (!folder_make(folder, 0755, err))
-		return false;
-	for (size_t i = 0; i < countof(tools); i++) {
-		scoped(text_free) char *path = path_join(folder, tools[i].name);
-
-		if (!file_write(path, str_of(tools[i].script), 0755, false, err))
-			return false;
-	}
-	return true;
+	return folder_make(folder, 0755, err) &&
+	       write_tool(folder, "codebuild-hash-files", hash_files, err) &&
+	       write_tool(folder, "codebuild-breakpoint", stop, err) &&
+	       write_tool(folder, "codebuild-resume", break_fds[0] ? resume : nothing, err);
 }

@@ -17,7 +17,12 @@
 /* Their folder below a shell's control folder. */
 #define TOOLS_FOLDER "bin"
 
-/* Writes them into control/bin. */
-bool tools_write(const char *control, struct error *err) must_use;
+/*
+ * Writes them into control/bin.
+ *
+ * break_fds  as the build's commands inherit them: a terminal, and where a breakpoint tells "b" when it
+ *            has a shell there and "e" when that has ended; 0: breakpoints do nothing
+ */
+bool tools_write(const char *control, const int break_fds[2], struct error *err) must_use;
 
 #endif

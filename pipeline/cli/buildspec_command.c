@@ -3,6 +3,7 @@
 #include "base/path.h"
 #include "builders/executor/work_folder.h"
 #include "buildspec/build.h"
+#include "pipeline/cli/breakpoint.h"
 #include "pipeline/cli/build_input.h"
 #include "pipeline/cli/cancel.h"
 #include "pipeline/cli/command.h"
@@ -10,7 +11,8 @@
 static struct build_flags flags;
 static struct {
 	const char *source, *file, *artifacts, *reports, *cache;
-} given = {".", "buildspec.yml", NULL, NULL, NULL};
+	bool breaks;
+} given = {".", "buildspec.yml", NULL, NULL, NULL, false};
 
 static const struct option_row run_rows[] = {
 	{"source", OPTION_TEXT, &given.source, "DIR", "what to build (default: here)", NULL},
@@ -20,6 +22,8 @@ static const struct option_row run_rows[] = {
 	{"reports", OPTION_TEXT, &given.reports, "DIR", "where test and coverage reports go", NULL},
 	{"cache", OPTION_TEXT, &given.cache, "DIR",
 		"keeps what the buildspec's cache names (default: nothing is kept)", NULL},
+	{"break", OPTION_SWITCH, &given.breaks, NULL,
+		"on a terminal: a shell in the build at each codebuild-breakpoint", NULL},
 	BUILD_FLAG_ROWS(flags),
 };
 
@@ -58,6 +62,12 @@ static bool run_in(const char *work, const struct build_input *input, struct bui
 		.timeout_ms = flags.timeout_ms,
 		.log = build_input_show_log};
 
+	scoped(breakpoint_end) struct breakpoint breakpoint = {0};
+
+	if (given.breaks && !breakpoint_begin(&breakpoint, err))
+		return false;
+	options.break_fds[0] = breakpoint.terminal_fd;
+	options.break_fds[1] = breakpoint.notify_fd;
 	return folder_copy(given.source, source, err) && folder_make(output, 0755, err) &&
 	       folder_make(reports, 0755, err) && cancel_watch(&options.cancel_fd, err) &&
 	       build_run(&options, result, err);

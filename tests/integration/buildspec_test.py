@@ -4,6 +4,8 @@ import hashlib
 import http.server
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 import threading
@@ -207,6 +209,58 @@ def files_are_hashed():
             "plain": expected("x[1]+(y).c")})
 
 
+STOPS = """version: 0.2
+env: {variables: {GIVEN: seen}}
+phases:
+  build:
+    commands:
+      - mkdir sub && cd sub
+      - codebuild-breakpoint
+      - echo "after $(cat ../typed)" >../result
+artifacts: {files: [result]}
+"""
+
+
+def on_a_terminal(words, typed):
+    """Runs it on a terminal of its own; types when the breakpoint's shell is there. Exit status, what was shown."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(PROGRAM, [PROGRAM, "buildspec", *map(str, words)])
+    shown, answered = b"", False
+    while True:
+        try:
+            piece = os.read(terminal, 4096)
+        except OSError:  # how a terminal says that nobody is at its other end
+            break
+        if not piece:
+            break
+        shown += piece
+        if not answered and re.search(rb"goes on\.\s+.*[#$] $", shown, re.S):
+            os.write(terminal, typed)
+            answered = True
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.close(terminal)
+    return status, shown.decode(errors="replace")
+
+
+def a_breakpoint_opens_a_shell():
+    write(STOPS)
+    words = ["run", "--source", SOURCE, "--artifacts", HERE / "stopped"]
+    result = HERE / "stopped/primary/result"
+    for flags in ([], ["--no-sandbox"]):
+        for ends in ("codebuild-resume", "exit"):
+            typed = f'echo "typed $GIVEN ${{PWD##*/}} $((6*7))" >../typed; {ends}\r'
+            status, shown = on_a_terminal([*words, "--break", *flags], typed.encode())
+            check(f"the build goes on behind {ends}", status, 0)
+            check("the shell had the build's variables and directory", result.read_text(), "after typed seen sub 42\n")
+            check_contains("the rest of the build is shown", shown, "Phase complete: BUILD State: SUCCEEDED")
+    write("0\n", "typed")
+    check("without a terminal breakpoints do nothing", dogshore(*words, "--break", stdin=subprocess.DEVNULL).returncode, 0)
+    check("and the build runs through", result.read_text(), "after 0\n")
+    status, shown = on_a_terminal(words, b"")
+    check("so do they without the flag", (status, "goes on." in shown), (0, False))
+
+
 class Aws:
     """A scripted AWS: what it shall answer to each target, and what it was asked."""
 
@@ -300,4 +354,4 @@ def without_credentials():
 
 
 run_tests(what_would_run_is_explained, nothing_is_explained_of_a_wrong_file, findings_are_printed,
-          odd_files_are_refused_clearly, a_cache_with_a_key, files_are_hashed, secrets_come_from_aws, aws_refuses, without_credentials)
+          odd_files_are_refused_clearly, a_cache_with_a_key, files_are_hashed, a_breakpoint_opens_a_shell, secrets_come_from_aws, aws_refuses, without_credentials)
