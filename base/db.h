@@ -100,4 +100,8 @@ void db_rollback(struct db **db);
 bool db_migrate(struct db *db, const char *const *migrations, size_t count, struct error *err)
 	must_use;
 
+/* Is any of count migrations missing? For those who only read. A database from a newer program is
+ * ERROR_USAGE. */
+bool db_is_behind(struct db *db, size_t count, bool *out_behind, struct error *err) must_use;
+
 #endif

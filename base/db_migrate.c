@@ -57,3 +57,13 @@ bool db_migrate(struct db *db, const char *const *migrations, size_t count, stru
 			return false;
 	return check_number(number, count, err);
 }
+
+bool db_is_behind(struct db *db, size_t count, bool *out_behind, struct error *err)
+{
+	int64_t number;
+
+	if (!read_number(db, &number, err) || !check_number(number, count, err))
+		return false;
+	*out_behind = (uint64_t)number < count;
+	return true;
+}

@@ -24,6 +24,33 @@ static bool make_folder(const char *url, struct error *err)
 	return file_exists(folder) || folder_make(folder, 0700, err);
 }
 
+/* A reader that finds the ledger of an older program brings it up to date first, as a writer would. */
+static bool update(const char *url, struct db *reader, struct error *err)
+{
+	scoped(db_close) struct db *db = NULL;
+	const struct db_options options = {0};
+	bool behind;
+
+	if (!db_is_behind(reader, ledger_migration_count, &behind, err))
+		return false;
+	if (!behind)
+		return true;
+	if (db_open(url, &options, &db, err) &&
+		db_migrate(db, ledger_migrations, ledger_migration_count, err))
+		return true;
+	error_while(err, "bringing a ledger that an older dogshore wrote up to date");
+	return error_next(err, "once, as the user who may write it: dogshore runs");
+}
+
+static bool prepare(const char *url, enum ledger_mode mode, struct db *db, struct error *err)
+{
+	bool done = mode == LEDGER_READ
+			    ? update(url, db, err)
+			    : db_migrate(db, ledger_migrations, ledger_migration_count, err);
+
+	return done || error_while(err, "preparing the ledger %s", url);
+}
+
 bool ledger_open(const char *url, enum ledger_mode mode, struct ledger **out_ledger,
 	struct error *err)
 {
@@ -35,9 +62,8 @@ bool ledger_open(const char *url, enum ledger_mode mode, struct ledger **out_led
 		return error_while(err, "opening the ledger %s", url);
 	if (!db_open(url, &options, &ledger->db, err))
 		return error_while(err, "opening the ledger %s", url);
-	if (mode != LEDGER_READ &&
-		!db_migrate(ledger->db, ledger_migrations, ledger_migration_count, err))
-		return error_while(err, "preparing the ledger %s", url);
+	if (!prepare(url, mode, ledger->db, err))
+		return false;
 	if (crash && !str_to_int(str_of(crash), &ledger->crash_after))
 		return error_raise(err, ERROR_USAGE,
 			"DOGSHORE_CRASH_AFTER_WRITE must be a number, not \"%s\"", crash);

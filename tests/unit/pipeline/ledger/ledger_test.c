@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "pipeline/ledger/act_journal.h"
+#include "pipeline/ledger/schema.h"
 
 #include <signal.h>
 #include <sys/stat.h>
@@ -52,6 +53,53 @@ static bool add_run(struct ledger *ledger, const char *commit, enum outcome stat
 	*out_id = run.id;
 	ledger_run_free(&run);
 	return done;
+}
+
+/* A ledger that has as many migrations as asked for, and one run. */
+static bool write_by_another(struct opened *opened, const char *const *migrations, size_t count)
+{
+	scoped(db_close) struct db *db = NULL;
+	const struct db_options options = {0};
+
+	if (!folder_make_temporary(NULL, "ledger", &opened->folder, NULL))
+		return false;
+	opened->url = memory_format("sqlite:%s/ledger.db", opened->folder);
+	return db_open(opened->url, &options, &db, NULL) &&
+	       db_migrate(db, migrations, count, NULL) &&
+	       db_exec_script(db,
+		       "INSERT INTO runs (repository, app, commit_id, branch, environment, status,"
+		       " reason, plan, folder, force, release_id, created_ms, started_ms, ended_ms)"
+		       " VALUES ('/r', 'shop', 'c', 'main', 'local', 'passed', '', '{}', '/f', '',"
+		       " 0, 1, 2, 3);"
+		       "INSERT INTO commits VALUES ('c', 'a', 's', 1)",
+		       NULL);
+}
+
+TEST(whoever_reads_finds_what_an_older_program_wrote)
+{
+	scoped(opened_free) struct opened opened = {0};
+	scoped(error_free) struct error err = {0};
+	struct ledger_run run = {0};
+
+	CHECK(write_by_another(&opened, ledger_migrations, 1));
+	CHECK_OK(ledger_open(opened.url, LEDGER_READ, &opened.ledger, &err));
+	CHECK_OK(ledger_run_get(opened.ledger, 1, &run, &err));
+	CHECK_TEXT(run.app, "shop");
+	ledger_run_free(&run);
+}
+
+TEST(what_a_newer_program_wrote_is_not_read)
+{
+	scoped(opened_free) struct opened opened = {0};
+	scoped(error_free) struct error err = {0};
+	const char **more = memory_new_array(ledger_migration_count + 1, sizeof(*more));
+
+	memcpy(more, ledger_migrations, ledger_migration_count * sizeof(*more));
+	more[ledger_migration_count] = "CREATE TABLE newer (id INTEGER)";
+	CHECK(write_by_another(&opened, more, ledger_migration_count + 1));
+	CHECK(!ledger_open(opened.url, LEDGER_READ, &opened.ledger, &err));
+	CHECK_INT(err.kind, ERROR_USAGE);
+	free(more);
 }
 
 TEST(a_run_and_its_steps_are_found_again)
