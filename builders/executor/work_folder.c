@@ -5,11 +5,15 @@
 #include "base/memory.h"
 #include "base/path.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -71,6 +75,50 @@ static const char *place(void)
 	return temporary && temporary[0] ? temporary : "/tmp";
 }
 
+/* Waits for the end of everybody who has the other end of the leash, that is us and our keepers. The
+ * folder's lock and those of our caller stay held until it is done. */
+static _Noreturn void bury(const char *path, int leash)
+{
+	static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP};
+	struct error err = {0};
+	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+	char byte;
+
+	setsid();
+	prctl(PR_SET_NAME, "dogshore-bury");
+	for (size_t i = 0; i < countof(ignored); i++)
+		signal(ignored[i], SIG_IGN);
+	for (int i = 0; i < 3 && nothing >= 0; i++)
+		dup2(nothing, i);
+	while (read(leash, &byte, 1) < 0 && errno == EINTR)
+		continue;
+	if (!folder_remove(path, &err))
+		error_ignore(&err, "the next build tries again");
+	_exit(0);
+}
+
+/* Without one the folder of a killed build waits for the next build. */
+static void start_undertaker(struct work_folder *folder)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		close(ends[1]);
+		bury(folder->path, ends[0]);
+	}
+	close(ends[0]);
+	if (pid < 0) {
+		close(ends[1]);
+		return;
+	}
+	folder->undertaker = pid;
+	folder->leash = ends[1];
+}
+
 bool work_folder_make(struct work_folder *out_folder, struct error *err)
 {
 	const char *parent = place();
@@ -82,6 +130,7 @@ bool work_folder_make(struct work_folder *out_folder, struct error *err)
 
 	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
 		out_folder->lock_fd = fd;
+		start_undertaker(out_folder);
 		return true;
 	}
 	error_raise_errno(err, "lock \"%s\"", out_folder->path);
@@ -99,6 +148,10 @@ void work_folder_remove(struct work_folder *folder)
 			NULL);
 		error_free(&err);
 	}
+	if (folder->leash)
+		close(folder->leash);
+	if (folder->undertaker)
+		waitpid(folder->undertaker, NULL, 0);
 	if (folder->lock_fd)
 		close(folder->lock_fd);
 	text_free(&folder->path);

@@ -4,16 +4,22 @@
  * $DOGSHORE_WORK says where; else in memory (/dev/shm) when programs may be run from there and there
  * is plenty of room; else $TMPDIR or /tmp.
  *
- * A build that is killed leaves its folder behind; the next one in the same place removes it.
+ * An undertaker, a copy of this process, removes the folder when we and the keepers of our commands have
+ * ended without doing so. What it could not remove (it was killed too, or the power went) the next build
+ * in the same place does.
  */
 #ifndef BUILDERS_EXECUTOR_WORK_FOLDER_H
 #define BUILDERS_EXECUTOR_WORK_FOLDER_H
 
 #include "base/error.h"
 
+#include <sys/types.h>
+
 struct work_folder {
 	char *path;  /* owned */
 	int lock_fd; /* held while the folder is in use; 0 when all-zero */
+	int leash;   /* the undertaker waits for its last copy to be closed; 0 when all-zero */
+	pid_t undertaker;
 };
 
 bool work_folder_make(struct work_folder *out_folder, struct error *err) must_use;

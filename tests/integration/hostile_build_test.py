@@ -320,6 +320,17 @@ def nothing_is_left_of_a_stage():
         check_gone(" ".join(["timeout, SIGTERM and kill -9", *sandbox]), groups)
 
 
+def nothing_is_left_before_it_has_begun():
+    """Killed as soon as there is a folder: whatever the stage is just doing."""
+    for _ in range(5):
+        process = stage("early")
+        wait_until("the folder is there", lambda: list(WORK.iterdir()))
+        process.kill()
+        process.wait(60)
+        wait_until("the folder goes", lambda: not list(WORK.iterdir()))
+    check_gone("kill -9 of a stage that has just begun", set())
+
+
 def nothing_is_left_of_an_engine():
     engine = Engine()
     try:
@@ -373,4 +384,5 @@ def refused_namespaces(folder):
     return check_contains("it names the setting", ran.stderr, "sysctl user.max_user_namespaces=")
 
 
-run_tests(what_they_try_fails, nothing_is_left_of_a_stage, nothing_is_left_of_an_engine, as_a_normal_user, ready=ready)
+run_tests(what_they_try_fails, nothing_is_left_of_a_stage, nothing_is_left_before_it_has_begun, nothing_is_left_of_an_engine,
+          as_a_normal_user, ready=ready)
