@@ -7,6 +7,7 @@
 #include "pipeline/cli/build_store.h"
 #include "pipeline/cli/cancel.h"
 #include "pipeline/cli/command.h"
+#include "pipeline/cli/live_log.h"
 #include "pipeline/engine/build_key.h"
 #include "pipeline/source/repository.h"
 
@@ -185,7 +186,7 @@ static struct executor_request request_of(const struct order *order)
 			flags.log_bytes ? flags.log_bytes : order->service->build.log_bytes,
 		.timeout_ms = timeout_ms ? timeout_ms : DEFAULT_TIMEOUT_MS,
 		.plain_log = is_plain(),
-		.log = is_plain() ? build_input_show_log : NULL};
+		.log = is_plain() ? live_log_take : NULL};
 }
 
 static bool report(struct command_context *context, const struct executor_request *request,
@@ -244,7 +245,11 @@ static bool build(struct command_context *context, struct order *order, int canc
 	struct executor_request request = request_of(order);
 
 	request.cancel_fd = cancel_fd;
-	if (!local_executor.build(&request, &result, err))
+	live_log_begin(is_plain());
+	bool done = local_executor.build(&request, &result, err);
+
+	live_log_end();
+	if (!done)
 		return false;
 	if (result.succeeded)
 		build_store_keep(&order->store, order->commit.id, order->output);

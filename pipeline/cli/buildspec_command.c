@@ -7,6 +7,7 @@
 #include "pipeline/cli/build_input.h"
 #include "pipeline/cli/cancel.h"
 #include "pipeline/cli/command.h"
+#include "pipeline/cli/live_log.h"
 
 static struct build_flags flags;
 static struct {
@@ -60,7 +61,7 @@ static bool run_in(const char *work, const struct build_input *input, struct bui
 		.limits = flags.limits,
 		.log_limit_bytes = flags.log_bytes,
 		.timeout_ms = flags.timeout_ms,
-		.log = build_input_show_log};
+		.log = live_log_take};
 
 	scoped(breakpoint_end) struct breakpoint breakpoint = {0};
 
@@ -68,9 +69,14 @@ static bool run_in(const char *work, const struct build_input *input, struct bui
 		return false;
 	options.break_fds[0] = breakpoint.terminal_fd;
 	options.break_fds[1] = breakpoint.notify_fd;
-	return folder_copy(given.source, source, err) && folder_make(output, 0755, err) &&
-	       folder_make(reports, 0755, err) && cancel_watch(&options.cancel_fd, err) &&
-	       build_run(&options, result, err);
+	if (!folder_copy(given.source, source, err) || !folder_make(output, 0755, err) ||
+		!folder_make(reports, 0755, err) || !cancel_watch(&options.cancel_fd, err))
+		return false;
+	live_log_begin(!breakpoint.relay);
+	bool done = build_run(&options, result, err);
+
+	live_log_end();
+	return done;
 }
 
 static void report(struct command_context *context, const struct build_result *result)

@@ -221,12 +221,16 @@ artifacts: {files: [result]}
 """
 
 
-def on_a_terminal(words, typed):
-    """Runs it on a terminal of its own; types when the breakpoint's shell is there. Exit status, what was shown."""
+TURNING = rb"\r\033\[K[-|/\\] BUILD [0-9]+\.[0-9] s"
+
+
+def on_a_terminal(words, when=rb"goes on\.\s+.*[#$] $", then=None, **variables):
+    """Runs it on a terminal of its own; then(terminal) when that has been shown. Exit status, what was shown."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execv(PROGRAM, [PROGRAM, "buildspec", *map(str, words)])
-    shown, answered = b"", False
+        environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
+        os.execve(PROGRAM, [PROGRAM, "buildspec", *map(str, words)], {**environment, "TERM": "xterm", **variables})
+    shown, answered = b"", then is None
     while True:
         try:
             piece = os.read(terminal, 4096)
@@ -235,8 +239,8 @@ def on_a_terminal(words, typed):
         if not piece:
             break
         shown += piece
-        if not answered and re.search(rb"goes on\.\s+.*[#$] $", shown, re.S):
-            os.write(terminal, typed)
+        if not answered and re.search(when, shown, re.S):
+            then(terminal)
             answered = True
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     os.close(terminal)
@@ -250,15 +254,42 @@ def a_breakpoint_opens_a_shell():
     for flags in ([], ["--no-sandbox"]):
         for ends in ("codebuild-resume", "exit"):
             typed = f'echo "typed $GIVEN ${{PWD##*/}} $((6*7))" >../typed; {ends}\r'
-            status, shown = on_a_terminal([*words, "--break", *flags], typed.encode())
+            status, shown = on_a_terminal([*words, "--break", *flags], then=lambda t, what=typed: os.write(t, what.encode()))
             check(f"the build goes on behind {ends}", status, 0)
             check("the shell had the build's variables and directory", result.read_text(), "after typed seen sub 42\n")
             check_contains("the rest of the build is shown", shown, "Phase complete: BUILD State: SUCCEEDED")
     write("0\n", "typed")
     check("without a terminal breakpoints do nothing", dogshore(*words, "--break", stdin=subprocess.DEVNULL).returncode, 0)
     check("and the build runs through", result.read_text(), "after 0\n")
-    status, shown = on_a_terminal(words, b"")
+    status, shown = on_a_terminal(words)
     check("so do they without the flag", (status, "goes on." in shown), (0, False))
+
+
+LIVE = """version: 0.2
+phases:
+  build:
+    commands:
+      - until [ -e "$GATE" ]; do sleep 0.05; done
+      - printf unfinished
+      - "false"
+"""
+
+
+def a_terminal_shows_what_happens():
+    write(LIVE)
+    gate = HERE / "gate"
+    words = ["run", "--source", SOURCE, "--no-sandbox", "--env", f"GATE={gate}"]
+    status, shown = on_a_terminal(words, when=TURNING, then=lambda _: gate.touch())
+    check("the exit status is the build's", status, 1)
+    check_contains("phases are headings", shown, "\033[1m[build] Entering phase BUILD\033[0m\r\n")
+    check("what a phase took stands behind it",
+          bool(re.search(r"\033\[31m\[build\] Phase complete: BUILD State: FAILED\033\[0m  [0-9.]+ ?m?s\r\n", shown)), True)
+    check("a line turns and counts meanwhile", bool(re.search(TURNING.decode() + r"\r\033\[K", shown)), True)
+    check_contains("output stays as it is", shown, "\r\nunfinished\r\n[build] Running command false")
+    _, plain = on_a_terminal(words, NO_COLOR="1")
+    check("with NO_COLOR it is lines alone", "\033" in plain, False)
+    ran = dogshore(*words)
+    check("elsewhere, too", "\033" in ran.stderr, False)
 
 
 class Aws:
@@ -354,4 +385,5 @@ def without_credentials():
 
 
 run_tests(what_would_run_is_explained, nothing_is_explained_of_a_wrong_file, findings_are_printed,
-          odd_files_are_refused_clearly, a_cache_with_a_key, files_are_hashed, a_breakpoint_opens_a_shell, secrets_come_from_aws, aws_refuses, without_credentials)
+          odd_files_are_refused_clearly, a_cache_with_a_key, files_are_hashed, a_breakpoint_opens_a_shell,
+          a_terminal_shows_what_happens, secrets_come_from_aws, aws_refuses, without_credentials)
