@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "buildspec/batch.h"
+#include "buildspec/report.h"
 
 char *explanation_on_failure(const struct phase_spec *phase)
 {
@@ -99,6 +100,15 @@ static void print_artifact(struct buf *out, const struct artifact_spec *artifact
 		buf_append_text(out, "  s3-prefix: no effect here\n");
 }
 
+static void print_report(struct buf *out, const struct report_spec *report)
+{
+	buf_printf(out, "report %s\n", report->group);
+	buf_printf(out, "  format %s\n", report->format->name);
+	if (report->base_directory)
+		buf_printf(out, "  below %s\n", report->base_directory);
+	print_list(out, "  files ", &report->files);
+}
+
 static void print_cache(struct buf *out, const struct cache_spec *cache)
 {
 	if (!cache->paths.count)
@@ -156,6 +166,8 @@ void explanation_print(const struct explanation *explanation, struct buf *out)
 	print_list(out, "exported variables ", &spec->exported);
 	for (size_t i = 0; i < spec->artifact_count; i++)
 		print_artifact(out, &spec->artifacts[i]);
+	for (size_t i = 0; i < spec->report_count; i++)
+		print_report(out, &spec->reports[i]);
 	print_cache(out, &spec->cache);
 	if (spec->proxy_artifacts || spec->proxy_logs)
 		buf_append_text(out, "proxy: of CodeBuild in a private network, no effect here\n");

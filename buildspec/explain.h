@@ -18,7 +18,7 @@ struct explanation {
 
 /* For reading. */
 void explanation_print(const struct explanation *explanation, struct buf *out);
-/* One object: version, shell, run_as, environment, phases, artifacts, cache, proxy,
+/* One object: version, shell, run_as, environment, phases, artifacts, reports, cache, proxy,
  * exported_variables, batch. */
 void explanation_write(const struct explanation *explanation, struct json_writer *w);
 

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "buildspec/batch.h"
+#include "buildspec/report.h"
 
 static void put_list(struct json_writer *w, const char *key, const struct texts *list)
 {
@@ -67,6 +68,24 @@ static void write_artifact(const struct artifact_spec *artifact, struct json_wri
 	json_object_end(w);
 }
 
+static void write_reports(const struct buildspec *spec, struct json_writer *w)
+{
+	json_key(w, "reports");
+	json_array_begin(w);
+	for (size_t i = 0; i < spec->report_count; i++) {
+		const struct report_spec *report = &spec->reports[i];
+
+		json_object_begin(w);
+		json_put_text(w, "group", report->group);
+		json_put_text(w, "format", report->format->name);
+		json_put_text(w, "base_directory", report->base_directory);
+		put_list(w, "files", &report->files);
+		json_put_bool(w, "discard_paths", report->discard_paths);
+		json_object_end(w);
+	}
+	json_array_end(w);
+}
+
 static void write_cache(const struct cache_spec *cache, struct json_writer *w)
 {
 	json_key(w, "cache");
@@ -113,6 +132,7 @@ void explanation_write(const struct explanation *explanation, struct json_writer
 	for (size_t i = 0; i < spec->artifact_count; i++)
 		write_artifact(&spec->artifacts[i], w);
 	json_array_end(w);
+	write_reports(spec, w);
 	write_cache(&spec->cache, w);
 	json_key(w, "proxy");
 	json_object_begin(w);

@@ -56,6 +56,8 @@ artifacts:
   name: app-$VERSION
   secondary-artifacts:
     docs: {files: index.html, discard-paths: yes}
+reports:
+  unit: {files: 'out/*.xml', file-format: junitxml}
 cache:
   key: k-$(codebuild-hash-files a)
   fallback-keys: [k-]
@@ -84,11 +86,12 @@ def what_would_run_is_explained():
     check("runtimes are told", phases["install"]["runtime_versions"], {"nodejs": "18"})
     check("artifacts are told", [(a["identifier"], a["name"], a["files"], a["discard_paths"]) for a in told["artifacts"]],
           [(None, "app-$VERSION", ["a", "b/**/*"], False), ("docs", None, ["index.html"], True)])
+    check("reports are told", [(r["group"], r["format"], r["files"]) for r in told["reports"]], [("unit", "JUNITXML", ["out/*.xml"])])
     check("the cache is told", (told["cache"]["key"], told["cache"]["fallback_keys"], told["cache"]["save"]),
           ("k-$(codebuild-hash-files a)", ["k-"], True))
     check("a batch comes as a plan", [(t["identifier"], t["depend_on"], t["buildspec"]) for t in told["batch"]["tasks"]],
           [("first", [], None), ("second", ["first"], "other.yml")])
-    check_contains("warnings have their place", ran.stderr, 'buildspec.yml:36:1: warning: unknwon: there is no key "unknwon" here')
+    check_contains("warnings have their place", ran.stderr, 'buildspec.yml:38:1: warning: unknwon: there is no key "unknwon" here')
     text = dogshore("explain", "--source", SOURCE).stdout
     for piece in ("\nphase build\n", "\n  on failure RETRY-2-timed.*out\n", "\n  $ one\n    two\n", "(secrets-manager db:key)",
                   "\nartifact docs\n", "\n  key k-$(codebuild-hash-files a)\n", "\nbatch build-graph\n", "    after first\n"):
