@@ -109,14 +109,25 @@ static bool copy_one(struct collecting *c, const char *base, const char *path, s
 	return true;
 }
 
+/* Patterns are relative to the base; one that was given from the source's own path leads there, too. */
+static const char *below_base(const struct collecting *c, const char *base, const char *pattern)
+{
+	const char *relative = artifact_relative_pattern(c->place, pattern);
+	size_t size = strlen(base);
+
+	if (relative != pattern && text_starts_with(relative, base) && relative[size] == '/')
+		return relative + size + 1;
+	return relative;
+}
+
 static bool copy_matches(struct collecting *c, const char *base, const char *pattern,
 	bool *out_matched, struct error *err)
 {
 	scoped(strings_free) struct strings paths = {0}, refused = {0};
 	scoped(text_free) char *root = path_join(c->place->source, base);
 
-	if (!pattern_find_bounded(c->place->source, root,
-		    artifact_relative_pattern(c->place, pattern), &paths, &refused, err))
+	if (!pattern_find_bounded(c->place->source, root, below_base(c, base, pattern), &paths,
+		    &refused, err))
 		return false;
 	for (size_t i = 0; i < refused.count; i++)
 		if (!is_excluded(c, refused.items[i]))

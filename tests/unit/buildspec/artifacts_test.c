@@ -115,6 +115,12 @@ TEST(absolute_patterns_mean_the_builds_own_folder)
 	CHECK_OK(collect(&scene, &by_name, &err));
 	CHECK_INT(scene.artifact.files.count, 1);
 	check_content(&scene, "primary/other/rooms", "three");
+	const struct artifact_spec below_base = {.files = texts_of("/codebuild/src/dist/lib/a.so"),
+		.base_directory = "dist"};
+
+	artifact_free(&scene.artifact);
+	CHECK_OK(collect(&scene, &below_base, &err));
+	check_content(&scene, "primary/lib/a.so", "two");
 }
 
 TEST(links_are_followed_as_far_as_the_source_goes)
