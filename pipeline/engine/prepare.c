@@ -141,6 +141,7 @@ static bool add_service(struct run *run, const struct plan_service *row, struct 
 		return true;
 	if (!build && !find_image(run, &service, row, &build, err))
 		return false;
+	service.from = row->from ? memory_copy_text(row->from) : NULL;
 	service.work.service = memory_copy_text(row->service->name);
 	service.work.action =
 		memory_copy_text(plan_action_name(!build                        ? PLAN_REUSE
@@ -258,8 +259,9 @@ static bool skip_built(struct run *run, struct error *err)
 
 		if (run->steps[i].kind <= STEP_IMAGE &&
 			strcmp(service->work.action, plan_action_name(PLAN_REUSE)) == 0)
-			run_set(run, i, OUTCOME_SKIPPED, "%s",
-				"it was built before with the same inputs");
+			run_set(run, i, OUTCOME_SKIPPED,
+				"it was built before with the same inputs%s%s",
+				service->from ? ", by " : "", service->from ? service->from : "");
 	}
 	for (size_t i = 0; i < run->service_count; i++)
 		if (*run->services[i].work.image && !settle_image(run, i, err))

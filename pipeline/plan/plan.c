@@ -192,7 +192,7 @@ static bool choose_source(struct planning *planning, struct plan_service *row, c
 	struct error *err)
 {
 	const struct plan_known *known = planning->known;
-	scoped(text_free) char *from = NULL, *narrow = NULL;
+	scoped(text_free) char *narrow = NULL;
 	bool narrowed = false;
 
 	if (known->built &&
@@ -200,16 +200,21 @@ static bool choose_source(struct planning *planning, struct plan_service *row, c
 		return false;
 	if (known->built && !row->image && !find_narrow(planning, row, NULL, &narrowed, err))
 		return false;
-	if (known->kept && !narrowed && !(row->image && *row->image) &&
+	if (known->kept && !narrowed &&
 		!known->kept(known->self, row->service, planning->snapshot, planning->toolchain,
-			&from, err))
+			&row->from, err))
 		return false;
+	const char *from = row->from;
+	bool packed = row->image && *row->image;
+
 	narrow = narrowed ? narrow_text(&row->unread) : NULL;
-	row->action = from ? PLAN_RESTORE : row->image ? PLAN_REUSE : PLAN_BUILD;
-	row->reason = from         ? memory_format("%s; restored from %s", why, from)
-		      : narrow     ? memory_format("%s; %s", why, narrow)
-		      : row->image ? memory_format("%s; built before with the same inputs", why)
-				   : memory_copy_text(why);
+	row->action = from && !packed ? PLAN_RESTORE : row->image ? PLAN_REUSE : PLAN_BUILD;
+	row->reason = packed && from ? memory_format("%s; built before with the same inputs, by %s",
+					       why, from)
+		      : from         ? memory_format("%s; restored from %s", why, from)
+		      : narrow       ? memory_format("%s; %s", why, narrow)
+		      : row->image   ? memory_format("%s; built before with the same inputs", why)
+				     : memory_copy_text(why);
 	return true;
 }
 
@@ -288,6 +293,7 @@ void plan_free(struct plan *plan)
 		free(row->previous_key);
 		free(row->previous_commit);
 		free(row->image);
+		free(row->from);
 		free(row->built_key);
 		strings_free(&row->changed);
 		strings_free(&row->unread);

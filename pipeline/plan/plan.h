@@ -60,6 +60,7 @@ struct plan_service {
 	char *previous_key;    /* owned; NULL: none */
 	char *previous_commit; /* owned; NULL: none */
 	char *image;           /* owned: with PLAN_REUSE, what is there; "" without image */
+	char *from;      /* owned: "run 12, commit abc" that built it, when that is kept; NULL */
 	char *built_key; /* owned: the key under which that was built, when it is not this one */
 	struct strings changed; /* paths it reads that differ from previous_commit */
 	struct strings unread;  /* of those of `uses`: what the build of built_key did not read */

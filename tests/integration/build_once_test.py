@@ -216,7 +216,10 @@ def an_image_that_is_lost_is_packed_again():
     check("it packs", step(ported, "web", "image")["status"], "passed")
     put("dogshore.yml", PROJECT % 8080)
     commit("the port as before")
-    check("an image that is there is reused", plan()["web"][0], "reuse")
+    action, reason = plan()["web"]
+    check("an image that is there is reused", action, "reuse")
+    check_contains("and it is told whose it is", reason, "built before with the same inputs, by run")
+    check_contains("by the step, too", step(run(), "web")["reason"], "it was built before with the same inputs, by run")
 
 
 def what_is_broken_is_built_again():
