@@ -166,6 +166,12 @@ void sandbox_command(const struct sandbox_options *options, const char *const *a
 	strings_add(out_argv, "bwrap");
 	add(out_argv, "--unshare-all", "--die-with-parent", "--new-session");
 	add(out_argv, "--hostname", "sandbox", NULL);
+	if (options->user) {
+		add(out_argv, "--unshare-user", "--uid", NULL);
+		strings_printf(out_argv, "%u", options->user->uid);
+		strings_add(out_argv, "--gid");
+		strings_printf(out_argv, "%u", options->user->gid);
+	}
 	if (options->network)
 		strings_add(out_argv, "--share-net");
 	add(out_argv, "--cap-drop", "ALL", NULL);

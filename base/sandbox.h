@@ -18,6 +18,12 @@ struct sandbox_bind {
 	bool writable;
 };
 
+/* Who a command is, inside: a user namespace gives our own user this name. It gets no right by it, and
+ * what it writes is ours outside. */
+struct sandbox_user {
+	unsigned uid, gid;
+};
+
 struct sandbox_options {
 	const char *etc;                  /* made by sandbox_make_etc(); NULL: an empty /etc */
 	const struct sandbox_bind *binds; /* besides the system */
@@ -26,7 +32,8 @@ struct sandbox_options {
 	const char *const *env; /* "NAME=value", NULL-terminated; everything else is cleared */
 	bool network;           /* share the host's network */
 	int64_t scratch_bytes; /* what /tmp, /root and /dev/shm hold each, in memory; 0: half of it */
-	int filter_fd;         /* of syscall_filter_open(); bwrap must inherit it. 0: none */
+	const struct sandbox_user *user; /* NULL: as outside */
+	int filter_fd; /* of syscall_filter_open(); bwrap must inherit it. 0: none */
 };
 
 /* Fills folder (made when missing) with the part of /etc that a sandbox shows: what compilers, name

@@ -97,7 +97,6 @@ static bool run_attempts(struct build *build, struct build_phase *phase,
 	}
 }
 
-/* Commands run as whoever runs us: changing the user needs more than a sandbox gives. */
 static bool is_our_name(const char *name)
 {
 	const struct passwd *us = getpwuid(geteuid());
@@ -105,15 +104,32 @@ static bool is_our_name(const char *name)
 	return text_equal(name, us ? us->pw_name : "root");
 }
 
+/* Section 5.6 of the buildspec reference: root runs commands as anybody, others as themselves. */
+static void choose_user(struct build *build, struct build_phase *phase, const char *name)
+{
+	if (!name || is_our_name(name)) {
+		shell_become(&build->shell, NULL);
+		return;
+	}
+	const struct passwd *user = getpwnam(name);
+
+	if (!user)
+		build_fail(build, phase, "CLIENT_ERROR", 1,
+			"run-as: %s: this machine has no such user", name);
+	else if (geteuid() != 0 || !build->options->sandbox)
+		build_fail(build, phase, "CLIENT_ERROR", 1,
+			"run-as: %s: %s, commands can only run as the user who runs dogshore", name,
+			build->options->sandbox ? "without root" : "without the sandbox");
+	else
+		shell_become(&build->shell, &(struct sandbox_user){user->pw_uid, user->pw_gid});
+}
+
 static bool run_phase(struct build *build, enum phase which, struct error *err)
 {
 	const struct phase_spec *spec = &build->spec.phases[which];
 	struct build_phase *phase = build_enter(build, phase_names[which]);
-	const char *user = spec->run_as ? spec->run_as : build->spec.run_as;
 
-	if (user && !is_our_name(user))
-		build_fail(build, phase, "CLIENT_ERROR", 1,
-			"run-as: %s: commands can only run as the user who runs dogshore", user);
+	choose_user(build, phase, spec->run_as ? spec->run_as : build->spec.run_as);
 	if (spec->wants_runtimes)
 		build_log_line(&build->log,
 			"Skipping install of runtimes. Runtime version selection is not supported "

@@ -200,6 +200,7 @@ static void driver_command(const struct shell *shell, int filter_fd, struct stri
 		.bind_count = count,
 		.folder = SHELL_SOURCE_INSIDE,
 		.network = options->network,
+		.user = shell->has_user ? &shell->user : NULL,
 		.scratch_bytes = options->limits.memory_bytes / 4,
 		.filter_fd = filter_fd};
 
@@ -352,6 +353,19 @@ static bool take_turn(struct shell *shell, struct buf *copy, size_t *out_payload
 	}
 	shell_turn_show(shell, (struct str){0}, copy);
 	return true;
+}
+
+void shell_become(struct shell *shell, const struct sandbox_user *user)
+{
+	static const struct sandbox_user nobody;
+	const struct sandbox_user *wanted = user ? user : &nobody;
+
+	if (shell->has_user == (user != NULL) && shell->user.uid == wanted->uid &&
+		shell->user.gid == wanted->gid)
+		return;
+	shell_turn_end(shell, NULL);
+	shell->has_user = user != NULL;
+	shell->user = *wanted;
 }
 
 bool shell_run(struct shell *shell, const struct shell_command *command, int *out_status,

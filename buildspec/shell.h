@@ -65,6 +65,8 @@ struct shell {
 	char *control_inside;      /* what the driver calls it; owned */
 	char *source_inside;       /* CODEBUILD_SRC_DIR; owned */
 	struct buf answer;         /* what came on the driver's stdout */
+	bool has_user;             /* commands run as this one, not as who runs us */
+	struct sandbox_user user;
 	int command_count;
 	int state; /* the command whose saved variables count; 0: those of the start */
 };
@@ -75,6 +77,10 @@ bool shell_open(const struct shell_options *options, struct shell *out_shell, st
 	must_use;
 bool shell_set_variables(struct shell *shell, const struct strings *variables, struct error *err)
 	must_use;
+
+/* As whom commands run from now on, with the sandbox; NULL: as who runs us. Another one than before
+ * gets a sandbox of its own: what the old one had in /tmp and in the background ends with it. */
+void shell_become(struct shell *shell, const struct sandbox_user *user);
 
 struct shell_command {
 	const char *text;

@@ -387,6 +387,46 @@ def without_credentials():
     check_contains("and what helps", ran.stderr, "--secrets-file")
 
 
+AS_USERS = """version: 0.2
+phases:
+  install:
+    commands: ['mkdir sub; cd sub', KEPT=yes, 'echo first > file', 'touch /tmp/gone']
+  pre_build:
+    run-as: daemon
+    commands:
+      - echo "$(id -un) $(id -u) $(id -g) in $PWD, $KEPT, $(stat -c %U file)"
+      - echo second >> file
+      - chown 0 file || echo "no right to give files away"
+    finally: ['echo "finally $(id -un)"']
+  build:
+    commands: ['echo "then $(id -un), $(cat file | tr "\\n" " ")$(ls /tmp)"']
+artifacts: {files: [sub/file]}
+"""
+
+
+def commands_run_as_another_user():
+    """Section 5.6 of the reference: for root. The ids are those of Debian's base-passwd."""
+    write(AS_USERS)
+    out = HERE / "as-users"
+    out.mkdir()
+    ran = dogshore("run", "--source", SOURCE, "--artifacts", out)
+    if os.geteuid() != 0:
+        check_contains("another user is root's to choose", ran.stderr, "run-as: daemon: without root")
+        return
+    lines = ran.stderr.splitlines()
+    check("the build is done", ran.returncode, 0)
+    check("a phase runs as its user, with what was there before", "daemon 1 1 in /codebuild/src/sub, yes, daemon" in lines)
+    check("without any right more", "no right to give files away" in lines)
+    check("finally, too", "finally daemon" in lines)
+    check("the next phase is root's again, in a sandbox of its own", "then root, first second " in lines)
+    check("what it made is an artifact", (out / "primary" / "sub" / "file").read_text(), "first\nsecond\n")
+    check("of whoever runs dogshore", (out / "primary" / "sub" / "file").stat().st_uid, 0)
+    ran = dogshore("run", "--source", SOURCE, "--artifacts", out, "--no-sandbox")
+    check("without the sandbox it is refused", ran.returncode, 1)
+    check_contains("and why", ran.stderr, "run-as: daemon: without the sandbox")
+
+
 run_tests(what_would_run_is_explained, nothing_is_explained_of_a_wrong_file, findings_are_printed,
           odd_files_are_refused_clearly, a_cache_with_a_key, files_are_hashed, a_breakpoint_opens_a_shell,
-          a_terminal_shows_what_happens, secrets_come_from_aws, aws_refuses, without_credentials)
+          a_terminal_shows_what_happens, secrets_come_from_aws, aws_refuses, without_credentials,
+          commands_run_as_another_user)
