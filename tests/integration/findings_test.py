@@ -142,9 +142,8 @@ def finding_3_compression_is_what_costs_so_each_byte_is_compressed_once():
     registry.stop()
 
 
-def finding_4_zstd_is_the_default_and_both_compressors_are_as_small_as_their_tools():
-    """zstd -3 .319, libdeflate -6 .326, gzip -6 .330 of all of Debian's libraries, and zstd the fastest by far; of few libraries
-    either may be the smaller by some percent. ECS takes zstd."""
+def finding_4_zstd_is_the_default_and_both_compressors_make_what_is_small():
+    """ECS takes zstd, the fastest by far. Level 3 was the smallest of all; ours is made for half its time (compression.c), and costs a tenth at most."""
     missing = next((p for p in (LIBRARIES, "zstd", "gzip") if not shutil.which(p)), None)
     if missing:
         tap.skip("finding 4: sizes are compared", f"{missing} is not installed")
@@ -158,7 +157,7 @@ def finding_4_zstd_is_the_default_and_both_compressors_are_as_small_as_their_too
     peers = {tool: sum(len(subprocess.run([tool, level, "-c"], input=p, stdout=subprocess.PIPE, check=True).stdout) for p in plain)
              for tool, level in (("zstd", "-3"), ("gzip", "-6"))}
     sizes = f"zstd {ours}, gzip {gzip}; of zstd -3 {peers['zstd']}, of gzip -6 {peers['gzip']}"
-    check("finding 4: they are as small as zstd -3 makes them", ours <= peers["zstd"] * 1.01) or tap.note(sizes)
+    check("finding 4: they are within a tenth of what zstd -3 makes", ours <= peers["zstd"] * 1.1) or tap.note(sizes)
     check("finding 4: for consumers that want gzip, as small as gzip -6 makes them", gzip <= peers["gzip"] * 1.01) or tap.note(sizes)
 
 
@@ -209,7 +208,7 @@ def finding_6_content_is_promised_by_diff_ids_and_digests_with_their_compressor(
     check("finding 6: whatever compresses: the same diff_ids", len({tuple(layer["diff_id"] for layer in b["layers"]) for b in built.values()}), 1)
     check("finding 6: and the same configuration, the image's id", len({b["config_digest"] for b in built.values()}), 1)
     check("finding 6: while the digests differ", len({b["digest"] for b in built.values()}), 3)
-    expected = {"zstd": ("zstd", installed("libzstd1"), 3), "gzip": ("libdeflate", installed("libdeflate0"), 6), "none": ("none", None, None)}
+    expected = {"zstd": ("zstd", installed("libzstd1"), 1), "gzip": ("libdeflate", installed("libdeflate0"), 6), "none": ("none", None, None)}
     for how in built:
         (named,) = [m for m in manifests(WORK / f"by-{how}") if m.get("artifactType") == "application/vnd.in-toto+json"]
         statement = json.loads(base64.b64decode(read_blob(WORK / f"by-{how}", named["layers"][0]["digest"])["payload"]))

@@ -146,8 +146,9 @@ class Shop(scene.Scene):
 
     def partial_files(self):
         """Files that were to get another name and did not, and the work folders of builds."""
-        hidden = [p for p in self.state.rglob(".*.??????") if p.is_file()]
-        return sorted(map(str, hidden)) + sorted(map(str, self.work.iterdir()))
+        # os.walk passes over folders that vanish meanwhile: the local cloud works on
+        hidden = [os.path.join(folder, name) for folder, _, names in os.walk(self.state) for name in names if re.fullmatch(r"\..*\..{6}", name)]
+        return sorted(hidden) + sorted(map(str, self.work.iterdir()))
 
     def processes(self):
         """Ours that still run, but for the local cloud and what it runs."""
