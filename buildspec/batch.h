@@ -22,7 +22,7 @@ struct batch_plan_task {
 	const char *identifier; /* CODEBUILD_BATCH_BUILD_IDENTIFIER */
 	const char *buildspec;  /* relative to the source; NULL: the file that was read */
 	struct batch_env env;
-	size_t *after; /* indices of the tasks that must have succeeded before */
+	size_t *after; /* indices of the tasks that come first, and must not have failed */
 	size_t after_count;
 	bool ignore_failure, debug_session;
 };
