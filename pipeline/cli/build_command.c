@@ -4,6 +4,7 @@
 #include "base/path.h"
 #include "builders/executor/executor.h"
 #include "builders/executor/work_folder.h"
+#include "pipeline/cli/build_merge.h"
 #include "pipeline/cli/build_store.h"
 #include "pipeline/cli/cancel.h"
 #include "pipeline/cli/command.h"
@@ -15,9 +16,9 @@
 
 static struct build_flags flags;
 static struct {
-	const char *commit, *repository, *output, *cache, *log;
+	const char *commit, *repository, *output, *cache, *log, *task, *merge;
 	bool no_cache, no_restore;
-} given = {"HEAD", ".", NULL, NULL, "plain", false, false};
+} given = {"HEAD", ".", NULL, NULL, "plain", NULL, NULL, false, false};
 
 static const struct option_row rows[] = {
 	{"commit", OPTION_TEXT, &given.commit, "REV", "what to build (default: HEAD)", NULL},
@@ -34,11 +35,14 @@ static const struct option_row rows[] = {
 	{"log", OPTION_CHOICE, &given.log, "FORM",
 		"plain: shown, and kept as build.log, too; stored: only kept as build.log.zst",
 		"plain|stored"},
+	{"task", OPTION_TEXT, &given.task, "ID", "only this task of the buildspec's batch", NULL},
+	{"merge", OPTION_TEXT, &given.merge, "DIR",
+		"put together what the tasks of the batch left in DIR/build:ID", NULL},
 	BUILD_FLAG_ROWS(flags),
 };
 
 static const struct option_set options = {
-	.usage = "build SERVICE [--commit REV] [--output DIR] [flags]",
+	.usage = "build SERVICE [--commit REV] [--output DIR] [--task ID] [flags]",
 	.about = "build and test one service of a commit in a sandbox",
 	.rows = rows,
 	.count = countof(rows),
@@ -60,6 +64,7 @@ struct order {
 	struct snapshot *snapshot;
 	struct project *project;
 	const struct project_service *service; /* in project */
+	struct batch_file batch;               /* no kind: this is no task of one */
 	struct build_input input;
 	struct build_store store;
 	struct work_folder work;
@@ -72,6 +77,7 @@ static void order_free(struct order *order)
 	work_folder_remove(&order->work);
 	build_store_free(&order->store);
 	build_input_free(&order->input);
+	batch_file_free(&order->batch);
 	project_free(&order->project);
 	snapshot_free(&order->snapshot);
 	commit_free(&order->commit);
@@ -117,6 +123,30 @@ static bool check_out(struct order *order, struct error *err)
 	       error_while(err, "checking out %s of commit %.12s", service->name, order->commit.id);
 }
 
+static bool choose_task(struct order *order, struct error *err)
+{
+	const struct project_service *service = order->service;
+	size_t task;
+
+	if (!given.task && !given.merge) {
+		if (!service->build.batch)
+			return true;
+		error_raise(err, ERROR_USAGE,
+			"\"%s\" is built as a batch: its tasks, each for itself", service->name);
+		return error_next(err, "dogshore run builds them all, --task ID one of them, and "
+				       "\"dogshore buildspec explain\" lists them");
+	}
+	if (!batch_file_read(service, order->snapshot, &order->batch, err))
+		return false;
+	if (!given.task)
+		return true;
+	if (!batch_file_need(&order->batch, given.task, &task, err) ||
+		!batch_file_buildspec(&order->batch, task, &order->buildspec, err))
+		return false;
+	batch_file_variables(&order->batch, task, &order->input.env);
+	return true;
+}
+
 static bool prepare(struct order *order, const char *state, struct error *err)
 {
 	const struct project_service *service = order->service;
@@ -124,9 +154,13 @@ static bool prepare(struct order *order, const char *state, struct error *err)
 	for (size_t i = 0; i < service->env.count; i++)
 		strings_printf(&order->input.env, "%s=%s", service->env.items[i].name,
 			service->env.items[i].value);
-	order->buildspec = project_service_file(service, service->buildspec);
+	if (!choose_task(order, err))
+		return false;
+	if (!order->buildspec)
+		order->buildspec = project_service_file(service, service->buildspec);
 	order->output = given.output ? memory_copy_text(given.output)
-				     : memory_format("%s/builds/%s", state, service->name);
+				     : memory_format("%s/builds/%s%s%s", state, service->name,
+					       given.task ? ":" : "", given.task ? given.task : "");
 	if (!given.no_cache)
 		order->cache = given.cache ? memory_copy_text(given.cache)
 					   : memory_format("%s/cache/%s/%s", state,
@@ -256,16 +290,39 @@ static bool build(struct command_context *context, struct order *order, int canc
 	return report(context, &request, &result, err);
 }
 
+static bool merge(struct command_context *context, const struct order *order, struct error *err)
+{
+	const struct build_merge how = {.batch = &order->batch,
+		.service = order->service->name,
+		.commit = order->commit.id,
+		.tasks = given.merge,
+		.output = order->output};
+	scoped(buf_free) struct buf result = {0};
+
+	if (!build_merge(&how, &result, err))
+		return false;
+	if (context->json)
+		buf_append_str(&context->result, buf_str(&result));
+	else
+		printf("%s %.12s merged, see %s\n", how.service, how.commit, how.output);
+	return true;
+}
+
 static bool run(struct command_context *context, struct error *err)
 {
 	scoped(order_free) struct order order = {0};
 	bool restored = false;
 	int cancel_fd;
 
+	if (given.task && given.merge)
+		return error_raise(err, ERROR_USAGE, "--task and --merge exclude each other");
 	/* First of all: from here on there is something to clean up. */
 	if (!cancel_watch(&cancel_fd, err) || !find_service(&order, context->words.items[0], err) ||
-		!prepare(&order, context->state, err) || !find_store(&order, context->state, err) ||
-		!restore(context, &order, &restored, err))
+		!prepare(&order, context->state, err))
+		return false;
+	if (given.merge)
+		return merge(context, &order, err);
+	if (!find_store(&order, context->state, err) || !restore(context, &order, &restored, err))
 		return false;
 	return restored || build(context, &order, cancel_fd, err);
 }

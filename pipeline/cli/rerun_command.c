@@ -40,9 +40,15 @@ static bool check_step(struct ledger *ledger, int64_t run, struct error *err)
 		error_raise(err, ERROR_USAGE, "there is no step \"%s\"", name);
 		if (nearest)
 			error_next(err, "did you mean \"%s\"?", nearest);
-		return error_next(err, "steps are build, image, push and deploy");
+		return error_next(err, "steps are build, build:TASK, image, push and deploy");
 	}
-	return ledger_steps_find(ledger, run, &steps, err);
+	if (!ledger_steps_find(ledger, run, &steps, err))
+		return false;
+	for (size_t i = 0; i < steps.count; i++)
+		if (kind != STEP_TASK || text_equal(steps.items[i].name, name))
+			return true;
+	return kind != STEP_TASK ||
+	       error_raise(err, ERROR_USAGE, "run %lld has no step \"%s\"", (long long)run, name);
 }
 
 static bool run(struct command_context *context, struct error *err)

@@ -2,6 +2,8 @@
 #include "pipeline/cli/command.h"
 #include "pipeline/cli/tests_print.h"
 #include "pipeline/engine/engine.h"
+#include "pipeline/engine/schedule.h"
+#include "pipeline/engine/test_record.h"
 
 static struct {
 	int64_t slowest;
@@ -58,7 +60,9 @@ static bool open_run(struct command_context *context, struct asked *asked, struc
 
 static bool is_asked_for(const struct asked *asked, const struct ledger_step *step)
 {
-	return text_equal(step->name, "build") &&
+	enum step_kind kind = STEP_IMAGE;
+
+	return step_kind_of_name(step->name, &kind) && kind <= STEP_BUILD &&
 	       (!asked->service || text_equal(step->service, asked->service));
 }
 
@@ -79,6 +83,7 @@ static bool look_at(struct asked *asked, const struct ledger_step *step, struct 
 	struct error *err)
 {
 	scoped(error_free) struct error wrong = {0};
+	scoped(text_free) char *name = test_record_name(step->service, step->name);
 
 	out->step = step;
 	if (*step->result &&
@@ -90,8 +95,8 @@ static bool look_at(struct asked *asked, const struct ledger_step *step, struct 
 	asked->sum.failed += out->totals.failed;
 	asked->sum.errors += out->totals.errors;
 	asked->sum.skipped += out->totals.skipped;
-	return test_history_flaky(asked->ledger, asked->run.app, step->service, asked->run.id,
-		&out->flaky, err);
+	return test_history_flaky(asked->ledger, asked->run.app, name, asked->run.id, &out->flaky,
+		err);
 }
 
 static bool report_services(struct asked *asked, struct json_writer *w, struct error *err)

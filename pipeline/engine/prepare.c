@@ -100,7 +100,8 @@ static bool find_image(struct run *run, struct run_service *service, const struc
 	return true;
 }
 
-static void add_step(struct run *run, size_t service, enum step_kind kind)
+/* task: its identifier, else NULL. */
+static void add_step(struct run *run, size_t service, enum step_kind kind, const char *task)
 {
 	char token[17];
 	size_t count = run->step_count + 1;
@@ -111,7 +112,7 @@ static void add_step(struct run *run, size_t service, enum step_kind kind)
 
 	*step = (struct run_step){.kind = kind, .service = service, .changed = true};
 	step->row.service = memory_copy_text(run->services[service].work.service);
-	step->row.name = memory_copy_text(step_kind_name(kind));
+	step->row.name = memory_format("%s%s", step_kind_name(kind), task ? task : "");
 	step->row.reason = memory_copy_text("");
 	step->row.result = memory_copy_text("");
 	step->row.token = memory_format("ds-%s", token);
@@ -120,14 +121,26 @@ static void add_step(struct run *run, size_t service, enum step_kind kind)
 static void add_steps(struct run *run, size_t at)
 {
 	const struct project_service *service = run->services[at].service;
+	const struct batch_plan *batch = &run->services[at].batch.plan;
 
-	add_step(run, at, STEP_BUILD);
+	for (size_t i = 0; i < batch->count; i++)
+		add_step(run, at, STEP_TASK, batch->tasks[i].identifier);
+	add_step(run, at, STEP_BUILD, NULL);
 	if (service->image.given)
-		add_step(run, at, STEP_IMAGE);
+		add_step(run, at, STEP_IMAGE, NULL);
 	if (service->image.given && run->environment)
-		add_step(run, at, STEP_PUSH);
+		add_step(run, at, STEP_PUSH, NULL);
 	if (service->deploy.given && run->environment)
-		add_step(run, at, STEP_DEPLOY);
+		add_step(run, at, STEP_DEPLOY, NULL);
+}
+
+/* The tasks of what is built here and now. */
+static bool read_batch(struct run *run, struct run_service *service, struct error *err)
+{
+	bool built = strcmp(service->work.action, plan_action_name(PLAN_REUSE)) != 0;
+
+	return !built || !service->service->build.batch ||
+	       batch_file_read(service->service, run->snapshot, &service->batch, err);
 }
 
 static bool add_service(struct run *run, const struct plan_service *row, struct error *err)
@@ -161,6 +174,8 @@ static bool add_service(struct run *run, const struct plan_service *row, struct 
 	run->services =
 		memory_resize(run->services, (run->service_count + 1) * sizeof(*run->services));
 	run->services[run->service_count++] = service;
+	if (!read_batch(run, &run->services[run->service_count - 1], err))
+		return false;
 	add_steps(run, run->service_count - 1);
 	return true;
 }
@@ -201,6 +216,23 @@ static size_t place_of(const struct run *run, const char *service)
 	while (at < run->service_count && strcmp(run->services[at].work.service, service) != 0)
 		at++;
 	return at;
+}
+
+/* The tasks are the first steps of their service, in the order of the plan. */
+static void schedule_batches(struct run *run)
+{
+	for (size_t i = 0; i < run->service_count; i++) {
+		const struct batch_plan *plan = &run->services[i].batch.plan;
+		struct schedule_service *service = &run->schedule_services[i];
+		struct schedule_step *steps = run->schedule_steps + service->first_step;
+
+		service->fast_fail = plan->fast_fail;
+		for (size_t j = 0; j < plan->count && j < service->step_count; j++) {
+			steps[j].after = plan->tasks[j].after;
+			steps[j].after_count = plan->tasks[j].after_count;
+			steps[j].ignore_failure = plan->tasks[j].ignore_failure;
+		}
+	}
 }
 
 /* The lists that schedule_decide() looks at; steps are complete by now and do not move any more. */
@@ -244,6 +276,7 @@ static void make_schedule(struct run *run)
 		service->first_step = i;
 		service->step_count++;
 	}
+	schedule_batches(run);
 	run->schedule.steps = run->schedule_steps;
 	run->schedule.step_count = run->step_count;
 	run->schedule.services = run->schedule_services;
@@ -346,7 +379,7 @@ static bool restore_services(struct run *run, struct error *err)
 		service->work = works.items[i];
 		works.items[i] = (struct ledger_work){0};
 		service->service = project_need_service(run->project, service->work.service, err);
-		done = service->service &&
+		done = service->service && read_batch(run, service, err) &&
 		       ledger_build_get(run->options->ledger, run->row.app, service->work.service,
 			       service->work.key, &build, &found, err);
 		if (done && found && *build.layout) {

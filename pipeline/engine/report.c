@@ -172,14 +172,14 @@ static void print_duration(FILE *out, int64_t duration_ms)
 }
 
 /* Below the step they belong to. */
-static void print_tests(FILE *out, const struct ledger_step *step, int width)
+static void print_tests(FILE *out, const struct ledger_step *step, int width, int step_width)
 {
 	scoped(json_free) struct json *result = has_reports(step) ? result_of(step) : NULL;
 	const struct test_totals totals = test_totals_of(result);
 	scoped(text_free) char *text = test_totals_text(&totals);
 
 	if (text)
-		fprintf(out, "  %-*s  %-6s  %s\n", width, "", "", text);
+		fprintf(out, "  %-*s  %-*s  %s\n", width, "", step_width, "", text);
 }
 
 /* "Debian GNU/Linux 12 (bookworm), Linux 6.8.0 x86_64, sandbox"; owned, NULL when it is not known. */
@@ -211,11 +211,17 @@ static void print_built_on(FILE *out, const struct ledger_steps *steps)
 	}
 }
 
+static void widen(int *width, const char *text)
+{
+	if ((int)strlen(text) > *width)
+		*width = (int)strlen(text);
+}
+
 bool report_print(FILE *out, struct ledger *ledger, const struct ledger_run *run, struct error *err)
 {
 	scoped(ledger_steps_free) struct ledger_steps steps = {0};
 	char created[TIME_TEXT_SIZE];
-	int width = 0;
+	int width = 0, step_width = 6;
 
 	if (!ledger_steps_find(ledger, run->id, &steps, err))
 		return false;
@@ -236,19 +242,19 @@ bool report_print(FILE *out, struct ledger *ledger, const struct ledger_run *run
 	if (*run->folder)
 		fprintf(out, "  logs         %s\n", run->folder);
 	print_built_on(out, &steps);
-	for (size_t i = 0; i < steps.count; i++)
-		width = (int)strlen(steps.items[i].service) > width
-				? (int)strlen(steps.items[i].service)
-				: width;
+	for (size_t i = 0; i < steps.count; i++) {
+		widen(&width, steps.items[i].service);
+		widen(&step_width, steps.items[i].name);
+	}
 	for (size_t i = 0; i < steps.count; i++) {
 		const struct ledger_step *step = &steps.items[i];
 
-		fprintf(out, "  %-*s  %-6s  %-11s ", width, step->service, step->name,
+		fprintf(out, "  %-*s  %-*s  %-11s ", width, step->service, step_width, step->name,
 			outcome_name(step->status));
 		if (step->started_ms && step->ended_ms)
 			print_duration(out, step->ended_ms - step->started_ms);
 		fprintf(out, "%s%s\n", *step->reason ? "  " : "", step->reason);
-		print_tests(out, step, width);
+		print_tests(out, step, width, step_width);
 	}
 	return true;
 }
@@ -307,7 +313,8 @@ static const struct ledger_step *telling_step(const struct ledger_steps *steps,
 	const struct ledger_run *run)
 {
 	for (size_t i = 0; i < steps->count; i++)
-		if (steps->items[i].status == run->status)
+		if (steps->items[i].status == run->status &&
+			!str_starts_with(str_of(steps->items[i].reason), STEP_IGNORED))
 			return &steps->items[i];
 	return NULL;
 }

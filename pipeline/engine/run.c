@@ -27,6 +27,7 @@ static void service_free(struct run_service *service)
 	free(service->layout);
 	free(service->from);
 	free(service->after);
+	batch_file_free(&service->batch);
 }
 
 void run_free(struct run **run)
@@ -37,6 +38,7 @@ void run_free(struct run **run)
 		return;
 	loop_remove(gone->options->loop, &gone->retry);
 	loop_remove(gone->options->loop, &gone->killing);
+	loop_remove(gone->options->loop, &gone->stopping);
 	bell_free(&gone->bell, gone->options->loop);
 	for (size_t i = 0; i < gone->step_count; i++) {
 		loop_remove(gone->options->loop, &gone->steps[i].watch);
@@ -170,6 +172,11 @@ static bool decide(struct run *run, bool *out_finished, struct error *err)
 			if (!begin_step(run, act.step, err))
 				return false;
 			break;
+		case SCHEDULE_STOP:
+			run->schedule_steps[act.step].stopping = true;
+			run->steps[act.step].stops = true;
+			run->steps[act.step].stopped_by = act.cause;
+			break;
 		case SCHEDULE_BLOCK:
 			run_set(run, act.step, OUTCOME_SKIPPED, "%s of %s did not end well",
 				cause->row.name, cause->row.service);
@@ -262,6 +269,32 @@ static void child_ended(void *context)
 	run_turn(step->run);
 }
 
+static void stop_over(void *context)
+{
+	struct run *run = context;
+
+	for (size_t i = 0; i < run->step_count; i++)
+		if (run->steps[i].watch && run->schedule_steps[i].stopping)
+			kill(-run->steps[i].process.pid, SIGKILL);
+}
+
+static void stop_steps(struct run *run)
+{
+	for (size_t i = 0; i < run->step_count; i++) {
+		struct run_step *step = &run->steps[i];
+
+		if (!step->stops || !step->watch)
+			continue;
+		step->stops = false;
+		kill(-step->process.pid, SIGTERM);
+		if (run->stopping)
+			watch_set_delay(run->stopping, GRACE_MS);
+		else
+			run->stopping =
+				loop_add_timer(run->options->loop, GRACE_MS, stop_over, run);
+	}
+}
+
 /* Starts what the ledger knows as running. Returns false when one could not start: another turn. */
 static bool act(struct run *run)
 {
@@ -287,6 +320,7 @@ static bool act(struct run *run)
 		run_set(run, i, OUTCOME_ERROR, "%s", err.message);
 		all = false;
 	}
+	stop_steps(run);
 	return all;
 }
 

@@ -5,6 +5,7 @@
  *     run.c       the turns: decide, journal, act
  *     run_lock.c  the folder of a run: its lock, and who asks there that it be cancelled
  *     stage.c     one step as a child process: command line, environment, result
+ *     batch_file.h  the tasks of a service that is built as a batch
  *     reads.c     what a build has read, for later plans
  *     settle.c    what an outcome means for the steps behind it and for the environment
  *     prune.c     what nobody needs any more, once a run has ended
@@ -14,6 +15,7 @@
 
 #include "base/loop.h"
 #include "base/process.h"
+#include "pipeline/engine/batch_file.h"
 #include "pipeline/engine/bell.h"
 #include "pipeline/engine/engine.h"
 #include "pipeline/engine/known.h"
@@ -29,6 +31,8 @@ struct run_service {
 	char *from;    /* owned: which run built it, when that is known; NULL */
 	size_t *after; /* owned: places in run.services */
 	bool settled;  /* what it brought is recorded */
+	/* Owned: its tasks; no kind for a service that is no batch, or is not built in this run. */
+	struct batch_file batch;
 };
 
 struct run_step {
@@ -36,8 +40,10 @@ struct run_step {
 	struct run *run; /* borrowed, for the loop */
 	enum step_kind kind;
 	size_t service;
-	bool changed; /* must be saved in this turn */
-	bool starts;  /* must be started after this turn */
+	bool changed;      /* must be saved in this turn */
+	bool starts;       /* must be started after this turn */
+	bool stops;        /* must be told to end after this turn */
+	size_t stopped_by; /* what told it to, when the schedule has it as stopping */
 	struct process process;
 	struct watch *watch;
 	int deploy_lock; /* 0: none */
@@ -71,9 +77,10 @@ struct run {
 
 	struct run_event *events; /* owned: of this turn */
 	size_t event_count;
-	struct watch *retry;   /* looks at held steps again */
-	struct watch *killing; /* SIGKILL for children that ignore SIGTERM */
-	struct bell bell;      /* somebody left something in the run's folder */
+	struct watch *retry;    /* looks at held steps again */
+	struct watch *killing;  /* SIGKILL for children that ignore SIGTERM */
+	struct watch *stopping; /* the same for tasks that were told to end */
+	struct bell bell;       /* somebody left something in the run's folder */
 	bool ended;
 	bool unrecorded; /* it ended because the ledger could not be written, which has it as it was */
 	void (*over)(struct run *run, const struct error *err); /* the engine's */

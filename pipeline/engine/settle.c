@@ -165,13 +165,14 @@ static bool save_deployment(struct run *run, struct run_step *step, struct error
 static bool save_tests(struct run *run, const struct run_step *step, struct error *err)
 {
 	const struct run_service *service = &run->services[step->service];
+	scoped(text_free) char *name = test_record_name(step->row.service, step->row.name);
 	const struct test_run tests = {.run = run->row.id,
 		.app = run->row.app,
-		.service = step->row.service,
+		.service = name,
 		.branch = run->row.branch,
 		.commit = run->row.commit,
 		.key = service->work.key};
-	scoped(text_free) char *output = path_join(service->folder, "build");
+	scoped(text_free) char *output = path_join(service->folder, step->row.name);
 	scoped(json_free) struct json *result = NULL;
 	scoped(error_free) struct error wrong = {0};
 
@@ -189,7 +190,7 @@ bool settle_step(struct run *run, struct run_step *step, struct error *err)
 {
 	struct run_service *service = &run->services[step->service];
 
-	if (step->kind == STEP_BUILD && !save_tests(run, step, err))
+	if (step->kind <= STEP_BUILD && !save_tests(run, step, err))
 		return false;
 
 	/* A deployment is recorded before it begins, so that its token is known whatever happens. */
@@ -258,7 +259,8 @@ static bool save_release(struct run *run, struct error *err)
 static const struct run_step *telling_step(const struct run *run)
 {
 	for (size_t i = 0; i < run->step_count; i++)
-		if (run->steps[i].row.status == run->row.status)
+		if (run->steps[i].row.status == run->row.status &&
+			!schedule_step_passed(&run->schedule_steps[i]))
 			return &run->steps[i];
 	return NULL;
 }

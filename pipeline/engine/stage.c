@@ -36,13 +36,14 @@ static void add_flag(struct strings *argv, const char *flag, const char *value)
 
 static char *output_of(const struct run_service *service)
 {
-	return path_join(service->folder, "build");
+	return path_join(service->folder, step_kind_name(STEP_BUILD));
 }
 
-static bool build_command(struct run *run, struct run_service *service, struct strings *argv,
+static bool build_command(struct run *run, const struct run_step *step, struct strings *argv,
 	struct error *err)
 {
-	scoped(text_free) char *output = output_of(service);
+	struct run_service *service = &run->services[step->service];
+	scoped(text_free) char *output = path_join(service->folder, step->row.name);
 
 	/* What an attempt that was cut off left behind is no result. */
 	if (!folder_remove(output, err))
@@ -52,10 +53,17 @@ static bool build_command(struct run *run, struct run_service *service, struct s
 	add_flag(argv, "--commit", run->row.commit);
 	add_flag(argv, "--repository", run->row.repository);
 	add_flag(argv, "--output", output);
+	if (service->batch.kind && step->kind == STEP_BUILD) {
+		add_flag(argv, "--merge", service->folder);
+		return true;
+	}
+	if (step->kind == STEP_TASK)
+		add_flag(argv, "--task", step->row.name + strlen(STEP_TASK_PREFIX));
+	else
+		add_pairs(argv, "--env", &service->service->env);
 	add_flag(argv, "--log", "stored");
 	if (run->row.fresh)
 		strings_add(argv, "--no-restore");
-	add_pairs(argv, "--env", &service->service->env);
 	if (service->service->timeout_ms) {
 		strings_add(argv, "--timeout");
 		strings_printf(argv, "%lldms", (long long)service->service->timeout_ms);
@@ -137,8 +145,9 @@ static bool command_of(struct run *run, const struct run_step *step, struct stri
 
 	strings_add(argv, run->options->program ? run->options->program : "/proc/self/exe");
 	switch (step->kind) {
+	case STEP_TASK:
 	case STEP_BUILD:
-		if (!build_command(run, service, argv, err))
+		if (!build_command(run, step, argv, err))
 			return false;
 		break;
 	case STEP_IMAGE:
@@ -345,12 +354,18 @@ void stage_end(struct run *run, struct run_step *step)
 		run_set(run, at, outcome, "%s", from ? from : "");
 	} else if (run->schedule.cancelled) {
 		run_set(run, at, OUTCOME_CANCELLED, "%s", run->row.reason);
+	} else if (run->schedule_steps[at].stopping) {
+		run_set(run, at, OUTCOME_CANCELLED, "%s failed, and fast-fail ends the others",
+			run->steps[step->stopped_by].row.name);
 	} else if (!exit.exited) {
 		run_set(run, at, OUTCOME_ERROR, "the stage was ended by signal %d", exit.status);
 	} else {
 		scoped(text_free) char *reason = reason_of(run, step, result);
 
-		run_set(run, at, outcome, "%s", reason ? reason : "it gave no reason");
+		run->schedule_steps[at].status = outcome;
+		run_set(run, at, outcome, "%s%s",
+			schedule_step_passed(&run->schedule_steps[at]) ? STEP_IGNORED : "",
+			reason ? reason : "it gave no reason");
 	}
 	take_result(run, step, result);
 }

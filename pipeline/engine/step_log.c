@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "builders/executor/executor.h"
 #include "builders/executor/stored_log.h"
+#include "pipeline/engine/schedule.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -15,9 +16,11 @@ char *step_log_said(const char *folder, const char *service, const char *step)
 
 char *step_log_output(const char *folder, const char *service, const char *step)
 {
-	if (!text_equal(step, "build"))
+	enum step_kind kind = STEP_IMAGE;
+
+	if (!step_kind_of_name(step, &kind) || kind > STEP_BUILD)
 		return NULL;
-	return memory_format("%s/%s/build/%s", folder, service, EXECUTOR_LOG);
+	return memory_format("%s/%s/%s/%s", folder, service, step, EXECUTOR_LOG);
 }
 
 static void append_end(const char *path, size_t limit, struct buf *out)

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "pipeline/engine/schedule.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -53,6 +54,15 @@ char *test_totals_text(const struct test_totals *totals)
 		buf_printf(&out, "%s%.1f %% of lines covered", out.size ? "; " : "",
 			100.0 * (double)totals->lines_covered / (double)totals->lines_valid);
 	return out.size ? buf_take(&out) : NULL;
+}
+
+char *test_record_name(const char *service, const char *step)
+{
+	enum step_kind kind = STEP_BUILD;
+
+	if (!step_kind_of_name(step, &kind) || kind != STEP_TASK)
+		return memory_copy_text(service);
+	return memory_format("%s:%s", service, step + strlen(STEP_TASK_PREFIX));
 }
 
 struct recording {

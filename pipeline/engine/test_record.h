@@ -19,6 +19,10 @@ struct test_totals test_totals_of(const struct json *result);
 /* "tests: 120 passed, 1 failed; 81.5 % of lines covered"; owned, NULL when there is nothing to say. */
 char *test_totals_text(const struct test_totals *totals) must_use;
 
+/* Under which name they are recorded: the service's, "SERVICE:ID" for a task of its batch, whose tests
+ * are not those of the other tasks. Owned. */
+char *test_record_name(const char *service, const char *step) must_use;
+
 /*
  * Records how the tests of a step came out. Nothing when it ran none: a build that was restored is no
  * observation of its own. Of the tests that passed 10,000 are recorded, of those that failed 1,000.

@@ -168,6 +168,8 @@ static void add_build(struct key *key, const struct project_build *build)
 		return;
 	json_object_begin(&w);
 	json_put_bool(&w, "network", !build->no_network);
+	if (build->batch)
+		json_put_bool(&w, "batch", true);
 	json_put_int(&w, "memory", build->memory_bytes);
 	json_put_int(&w, "cpus", build->cpus);
 	json_put_int(&w, "processes", build->processes);

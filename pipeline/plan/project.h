@@ -72,6 +72,7 @@ struct project_deploy {
 struct project_build {
 	bool given;
 	bool no_network;
+	bool batch; /* as the buildspec's batch section has it, task by task */
 	int64_t memory_bytes, disk_bytes, log_bytes;
 	int64_t cpus, processes;
 };

@@ -77,6 +77,8 @@ static const struct shape deploy_shape = {.noun = "deploy",
 static const struct shape_row build_rows[] = {
 	{"network", SHAPE_NOT, AT(project_build, no_network),
 		"may it use the network? (default: true)"},
+	{"batch", SHAPE_BOOL, AT(project_build, batch),
+		"is it the tasks of the buildspec's batch section? (default: false)"},
 	{"memory", SHAPE_SIZE, AT(project_build, memory_bytes),
 		"how much of it (default: three quarters of the machine's)"},
 	{"cpus", SHAPE_INT, AT(project_build, cpus), "how many processors (default: all)",

@@ -16,7 +16,7 @@ static void world_init(struct world *world, size_t jobs)
 	*world = (struct world){0};
 	for (size_t i = 0; i < 12; i++)
 		world->steps[i] = (struct schedule_step){.service = i / 4,
-			.kind = (enum step_kind)(i % 4),
+			.kind = (enum step_kind)(STEP_BUILD + i % 4),
 			.status = OUTCOME_WAITING};
 	for (size_t i = 0; i < 3; i++)
 		world->services[i] =
@@ -214,3 +214,137 @@ TEST(a_run_without_steps_is_over)
 }
 
 TEST_MAIN()
+
+/* One service: the tasks a and b, c after both, then its build. */
+struct batch {
+	struct schedule_step steps[4];
+	struct schedule_service service;
+	struct schedule schedule;
+};
+
+static const size_t c_after[] = {0, 1};
+
+static void batch_init(struct batch *batch, bool fast_fail)
+{
+	*batch = (struct batch){0};
+	for (size_t i = 0; i < 4; i++)
+		batch->steps[i] = (struct schedule_step){.kind = i < 3 ? STEP_TASK : STEP_BUILD,
+			.status = OUTCOME_WAITING};
+	batch->steps[2].after = c_after;
+	batch->steps[2].after_count = 2;
+	batch->service = (struct schedule_service){.step_count = 4, .fast_fail = fast_fail};
+	batch->schedule = (struct schedule){.steps = batch->steps,
+		.step_count = 4,
+		.services = &batch->service,
+		.service_count = 1,
+		.jobs = 4};
+}
+
+static void check_act(const struct batch *batch, enum schedule_act_kind kind, size_t step,
+	size_t cause)
+{
+	struct schedule_act act = schedule_decide(&batch->schedule);
+
+	CHECK_INT(act.kind, kind);
+	CHECK_INT(act.step, step);
+	CHECK_INT(act.cause, cause);
+}
+
+static void start_both(struct batch *batch)
+{
+	check_act(batch, SCHEDULE_START, 0, 0);
+	batch->steps[0].status = OUTCOME_RUNNING;
+	check_act(batch, SCHEDULE_START, 1, 1);
+	batch->steps[1].status = OUTCOME_RUNNING;
+	CHECK_INT(schedule_decide(&batch->schedule).kind, SCHEDULE_WAIT);
+}
+
+TEST(a_task_waits_for_those_it_depends_on_and_the_build_for_all)
+{
+	struct batch batch;
+
+	batch_init(&batch, false);
+	start_both(&batch);
+	batch.steps[1].status = OUTCOME_PASSED;
+	CHECK_INT(schedule_decide(&batch.schedule).kind, SCHEDULE_WAIT);
+	batch.steps[0].status = OUTCOME_PASSED;
+	CHECK_INT(schedule_decide(&batch.schedule).step, 2);
+	batch.steps[2].status = OUTCOME_RUNNING;
+	CHECK_INT(schedule_decide(&batch.schedule).kind, SCHEDULE_WAIT);
+	batch.steps[2].status = OUTCOME_PASSED;
+	CHECK_INT(schedule_decide(&batch.schedule).step, 3);
+	batch.steps[3].status = OUTCOME_PASSED;
+	CHECK_INT(schedule_decide(&batch.schedule).kind, SCHEDULE_FINISHED);
+	CHECK_INT(schedule_outcome(&batch.schedule), OUTCOME_PASSED);
+}
+
+TEST(a_task_that_fails_blocks_what_depends_on_it_and_no_other)
+{
+	struct batch batch;
+
+	batch_init(&batch, false);
+	start_both(&batch);
+	batch.steps[0].status = OUTCOME_FAILED;
+	check_act(&batch, SCHEDULE_BLOCK, 2, 0);
+	batch.steps[2].status = OUTCOME_SKIPPED;
+	batch.steps[2].blocked = true;
+	CHECK_INT(schedule_decide(&batch.schedule).kind, SCHEDULE_BLOCK);
+	batch.steps[3].status = OUTCOME_SKIPPED;
+	batch.steps[3].blocked = true;
+	/* b is still at work */
+	CHECK_INT(schedule_decide(&batch.schedule).kind, SCHEDULE_WAIT);
+	batch.steps[1].status = OUTCOME_PASSED;
+	CHECK_INT(schedule_decide(&batch.schedule).kind, SCHEDULE_FINISHED);
+	CHECK_INT(schedule_outcome(&batch.schedule), OUTCOME_FAILED);
+}
+
+TEST(a_failure_that_is_ignored_counts_as_success)
+{
+	struct batch batch;
+
+	batch_init(&batch, true);
+	batch.steps[0].ignore_failure = true;
+	start_both(&batch);
+	batch.steps[0].status = OUTCOME_TIMED_OUT;
+	CHECK_INT(schedule_decide(&batch.schedule).kind, SCHEDULE_WAIT);
+	batch.steps[1].status = OUTCOME_PASSED;
+	check_act(&batch, SCHEDULE_START, 2, 2);
+	batch.steps[2].status = batch.steps[3].status = OUTCOME_PASSED;
+	CHECK_INT(schedule_outcome(&batch.schedule), OUTCOME_PASSED);
+	CHECK(schedule_service_passed(&batch.schedule, 0));
+	/* being cancelled is no failure of the task's own */
+	batch.steps[0].status = OUTCOME_CANCELLED;
+	CHECK(!schedule_service_passed(&batch.schedule, 0));
+}
+
+TEST(fast_fail_stops_those_at_work_once_and_starts_no_other)
+{
+	struct batch batch;
+
+	batch_init(&batch, true);
+	start_both(&batch);
+	batch.steps[1].status = OUTCOME_FAILED;
+	check_act(&batch, SCHEDULE_STOP, 0, 1);
+	batch.steps[0].stopping = true;
+	check_act(&batch, SCHEDULE_BLOCK, 2, 1);
+	batch.steps[2].status = OUTCOME_SKIPPED;
+	batch.steps[2].blocked = true;
+	batch.steps[3].status = OUTCOME_SKIPPED;
+	batch.steps[3].blocked = true;
+	CHECK_INT(schedule_decide(&batch.schedule).kind, SCHEDULE_WAIT);
+	batch.steps[0].status = OUTCOME_CANCELLED;
+	CHECK_INT(schedule_decide(&batch.schedule).kind, SCHEDULE_FINISHED);
+	CHECK_INT(schedule_outcome(&batch.schedule), OUTCOME_FAILED);
+}
+
+TEST(steps_of_tasks_are_named_after_them)
+{
+	enum step_kind kind = STEP_DEPLOY;
+
+	CHECK(step_kind_of_name("build:gcc", &kind));
+	CHECK_INT(kind, STEP_TASK);
+	CHECK(step_kind_of_name("build", &kind));
+	CHECK_INT(kind, STEP_BUILD);
+	CHECK(!step_kind_of_name("build:", &kind));
+	CHECK(!step_kind_of_name("tests", &kind));
+}

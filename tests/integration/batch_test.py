@@ -1,0 +1,364 @@
+# parallel: yes
+"""A service that is built as a batch: its tasks are steps of the run, each with log, artifacts and place in the order."""
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tap import check, check_contains, note, run_tests  # noqa: E402
+
+PROGRAM = os.environ["DOGSHORE"]
+HERE = Path(os.environ["TMPDIR"])
+WORK = HERE / "work"
+ENVIRONMENT = {**os.environ, "DOGSHORE_STATE": str(HERE / "state"), "NO_COLOR": "1"}
+
+
+def git(*words):
+    return subprocess.run(["git", "-C", WORK, "-c", "user.name=t", "-c", "user.email=t@t", *words],
+                          check=True, capture_output=True, text=True).stdout.strip()
+
+
+def project(buildspec, files=None, name="one"):
+    """Commits one service with this buildspec."""
+    if not WORK.exists():
+        WORK.mkdir()
+        git("init", "-q", "-b", "main")
+    subprocess.run(["rm", "-rf", *(p for p in WORK.iterdir() if p.name != ".git")], check=True)
+    put("dogshore.yml", f"app: demo\nservices:\n  {name}: {{path: {name}, build: {{batch: true}}}}\n")
+    put(f"{name}/buildspec.yml", buildspec)
+    for path, text in (files or {}).items():
+        put(path, text)
+    git("add", "-A")
+    git("commit", "-q", "--allow-empty", "-m", "x")
+
+
+def put(name, text):
+    path = WORK / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def dogshore(*words):
+    return subprocess.run([PROGRAM, *words], cwd=WORK, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+
+
+def dogshore_json(*words, status=0):
+    process = dogshore(*words, "--json")
+    if process.returncode != status:
+        note(process.stderr)
+    check(f"{' '.join(words)}: exit status", process.returncode, status)
+    return json.loads(process.stdout)
+
+
+def wait_until(what, question, seconds=60):
+    """Asks until the answer is true; the limit only guards against hangs."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        time.sleep(0.01)
+
+
+def statuses(document):
+    return {s["name"]: s["status"] for s in document["steps"]}
+
+
+def reasons(document):
+    return {s["name"]: s["reason"] for s in document["steps"]}
+
+
+def folder(document, step):
+    return Path(next(s["log"] for s in document["steps"] if s["name"] == step)).parent / step
+
+
+def logs(document, step):
+    return dogshore("logs", str(document["run"]), "one", step).stdout
+
+
+LIST = """\
+version: 0.2
+batch:
+  build-list:
+    - identifier: gcc
+      env: {variables: {COMPILER: gcc}}
+    - identifier: clang
+      env: {variables: {COMPILER: clang}}
+phases:
+  build:
+    commands:
+      - echo "$CODEBUILD_BATCH_BUILD_IDENTIFIER compiles with $COMPILER"
+      - mkdir out; echo $COMPILER > out/$COMPILER; echo same > out/both
+artifacts: {files: ["**/*"], base-directory: out}
+"""
+
+
+def list_and_its_artifacts():
+    project(LIST)
+    run = dogshore_json("run")
+    check("each task is a step, then comes the build", statuses(run),
+          {"build:gcc": "passed", "build:clang": "passed", "build": "passed"})
+    for task in ("gcc", "clang"):
+        check_contains(f"the log of {task}", logs(run, f"build:{task}"), f"{task} compiles with {task}")
+        check(f"{task} has artifacts of its own", sorted(p.name for p in (folder(run, f"build:{task}") / "artifacts").iterdir()),
+              sorted(["both", task]))
+    merged = folder(run, "build") / "artifacts"
+    check("the build has those of both", {p.name: p.read_text() for p in merged.iterdir()},
+          {"both": "same\n", "gcc": "gcc\n", "clang": "clang\n"})
+    check_contains("show names the tasks", dogshore("show", str(run["run"])).stdout, "build:clang  passed")
+    again = dogshore_json("rerun", str(run["run"]), "--step", "build:gcc")
+    check("a rerun restores each task", [r[:17] for n, r in sorted(reasons(again).items()) if ":" in n],
+          ["restored from run"] * 2)
+    wrong = dogshore("rerun", str(run["run"]), "--step", "build:icc")
+    check("a task that is not there", (wrong.returncode, "has no step \"build:icc\"" in wrong.stderr), (2, True))
+
+
+def one_task_by_hand():
+    project(LIST)
+    out = HERE / "by-hand"
+    process = dogshore("build", "one", "--task", "clang", "--output", str(out), "--no-restore")
+    check("build --task", process.returncode, 0)
+    check("only that one", sorted(p.name for p in (out / "artifacts").iterdir()), ["both", "clang"])
+    wrong = dogshore("build", "one", "--task", "clan")
+    check("a task that is not there: exit status", wrong.returncode, 2)
+    check_contains("its error", wrong.stderr, "did you mean \"clang\"?")
+    whole = dogshore("build", "one")
+    check("without a task: exit status", whole.returncode, 2)
+    check_contains("its advice", whole.stderr, "--task ID")
+
+
+def two_tasks_leave_the_same_path():
+    project(LIST.replace("echo same", "echo $COMPILER"))
+    run = dogshore_json("run", status=1)
+    check("both were built", [statuses(run)[n] for n in ("build:gcc", "build:clang", "build")], ["passed", "passed", "failed"])
+    check("the reason names both and the path", reasons(run)["build"],
+          'the tasks "gcc" and "clang" left different artifacts with the name "both"')
+
+
+def image_of_two_tasks():
+    project("""\
+version: 0.2
+batch: {build-list: [{identifier: program}, {identifier: data}]}
+phases:
+  build:
+    commands:
+      - mkdir o
+      - if [ $CODEBUILD_BATCH_BUILD_IDENTIFIER = data ]; then echo facts > o/facts.txt; else cp /bin/true o/one; fi
+artifacts: {files: ["*"], base-directory: o}
+""", {"dogshore.yml": "app: demo\nservices:\n  one: {path: one, build: {batch: true},"
+                      " image: {binary: one, files: {facts.txt: /etc/facts.txt}}}\n"})
+    run = dogshore_json("run")
+    check("the image has the program of one and the file of the other", list(statuses(run).values()), ["passed"] * 4)
+    again = dogshore_json("rerun", str(run["run"]))
+    check("what is there needs no tasks", set(statuses(again).values()) <= {"skipped"}, True)
+
+
+GRAPH = """\
+version: 0.2
+batch:
+  fast-fail: false
+  build-graph:
+    - {identifier: last, depend-on: [left, right]}
+    - {identifier: left, depend-on: [first]}
+    - {identifier: right, depend-on: [first]}
+    - {identifier: first}
+phases:
+  build:
+    commands:
+      - %s
+"""
+
+
+def graph_goes_in_order():
+    project(GRAPH % '"true"')
+    run = dogshore_json("run", "--jobs", "2")
+    check("all passed", set(statuses(run).values()), {"passed"})
+    events = [(e["event"], e["step"]) for e in told(run)]
+    check("first is over before left and right begin", events[:2], [("step.started", "build:first"), ("step.ended", "build:first")])
+    check("both of them begin before one of them ends", sorted(events[2:4]),
+          [("step.started", "build:left"), ("step.started", "build:right")])
+    check("last begins when both are over", (sorted(events[4:6]), events[6:8]),
+          ([("step.ended", "build:left"), ("step.ended", "build:right")],
+           [("step.started", "build:last"), ("step.ended", "build:last")]))
+
+
+def told(run):
+    """The events of the run's steps, in the order in which the ledger has them."""
+    with sqlite3.connect(HERE / "state" / "ledger.db") as ledger:
+        rows = ledger.execute("SELECT name, fields FROM events WHERE run = ? ORDER BY id", (run["run"],)).fetchall()
+    return [{"event": kind, **json.loads(fields)} for kind, fields in rows if kind.startswith("step.")]
+
+
+def graph_with_a_failure():
+    project(GRAPH % 'test $CODEBUILD_BATCH_BUILD_IDENTIFIER != left')
+    run = dogshore_json("run", status=1)
+    check("what depends on it is skipped, the other goes on", statuses(run),
+          {"build:first": "passed", "build:left": "failed", "build:right": "passed", "build:last": "skipped", "build": "skipped"})
+    check("with the reason", reasons(run)["build:last"], "build:left of one did not end well")
+    check_contains("the run's reason", run["reason"], "build:left of one")
+
+
+def failures_that_are_ignored():
+    project(LIST.replace("    - identifier: gcc\n", "    - identifier: gcc\n      ignore-failure: true\n")
+            .replace("    commands:\n", "    commands:\n      - test $COMPILER = clang\n"))
+    run = dogshore_json("run")
+    check("the build passes", statuses(run), {"build:gcc": "failed", "build:clang": "passed", "build": "passed"})
+    check_contains("the failure is told", reasons(run)["build:gcc"], "ignored: ")
+    check("its artifacts are left out", sorted(p.name for p in (folder(run, "build") / "artifacts").iterdir()), ["both", "clang"])
+
+
+def fast_fail_ends_the_others():
+    project("""\
+version: 0.2
+batch:
+  fast-fail: true
+  build-list: [{identifier: slow}, {identifier: bad}, {identifier: never}]
+phases:
+  build:
+    commands:
+      - if [ $CODEBUILD_BATCH_BUILD_IDENTIFIER = bad ]; then exit 3; else exec sleep 1000; fi
+""")
+    run = dogshore_json("run", "--jobs", "2", status=1)
+    check("the one that runs is ended, the others do not start", statuses(run),
+          {"build:slow": "cancelled", "build:bad": "failed", "build:never": "skipped", "build": "skipped"})
+    check("why it was ended", reasons(run)["build:slow"], "build:bad failed, and fast-fail ends the others")
+    check_contains("the run tells of the failure", run["reason"], "build:bad of one")
+
+
+def matrix_of_variables():
+    project("""\
+version: 0.2
+batch:
+  build-matrix:
+    dynamic:
+      env:
+        variables: {A: ["1", "2"], B: [x, y]}
+phases: {build: {commands: ['mkdir o; echo > "o/$A$B"']}}
+artifacts: {files: ["*"], base-directory: o}
+""")
+    run = dogshore_json("run")
+    check("one task a combination", sorted(p.name for p in (folder(run, "build") / "artifacts").iterdir()), ["1x", "1y", "2x", "2y"])
+
+
+FANOUT = """\
+version: 0.2
+batch: {build-fanout: {parallelism: %d}}
+phases:
+  build:
+    commands:
+      - mkdir o
+      - >-
+        codebuild-tests-run --files-search "codebuild-glob-search 'one/**/*_test.txt'"
+        --test-command "printf '%%s\\\\n'" --sharding-strategy %s > o/$CODEBUILD_BATCH_BUILD_IDENTIFIER
+artifacts: {files: ["*"], base-directory: o}
+"""
+
+FILES = {f"one/{d}/{n} '$x_test.txt" if n == "odd" else f"one/{d}/{n}_test.txt": "" for d in "abc" for n in ("q", "r", "odd")}
+
+
+def fanout_takes_each_file_once():
+    for parallelism, strategy in ((1, "equal-distribution"), (2, "equal-distribution"), (7, "equal-distribution"),
+                                  (1, "stability"), (2, "stability"), (7, "stability")):
+        project(FANOUT % (parallelism, strategy), {**FILES, "one/a/no_text.c": ""})
+        run = dogshore_json("run")
+        shards = [p.read_text().splitlines() for p in (folder(run, "build") / "artifacts").iterdir()]
+        shards = [[line for line in shard if not line.startswith("codebuild-tests-run:")] for shard in shards]
+        check(f"{parallelism} shards by {strategy}: each file once", sorted(line for shard in shards for line in shard), sorted(FILES))
+        check("as many shards", len(shards), parallelism)
+        if strategy == "equal-distribution":
+            check("of the same size, by one", max(map(len, shards)) - min(map(len, shards)) <= 1, True)
+
+
+def shard_files_as_a_variable():
+    project("""\
+version: 0.2
+batch: {build-fanout: {parallelism: 1}}
+phases:
+  build:
+    commands:
+      - codebuild-tests-run --test-command='echo "$CODEBUILD_CURRENT_SHARD_FILES" | sed s/one/ONE/' --files-search='printf "one/b\\none/a\\n\\n"'
+      - codebuild-tests-run --test-command 'exit 3' --files-search 'echo x' || echo "status $?"
+      - codebuild-tests-run --test-command 'true' --files-search 'true' || echo "nothing $?"
+      - codebuild-tests-run --test-command 'true' || echo "usage $?"
+""")
+    run = dogshore_json("run")
+    said = logs(run, "build:shard_1")
+    check_contains("one a line, sorted", said, "ONE/a\nONE/b\n")
+    check_contains("the command's exit status", said, "status 3")
+    check_contains("no files at all is an error", said, "nothing 1")
+    check_contains("wrong use", said, "usage 2")
+
+
+def batches_that_are_wrong():
+    project(GRAPH.replace("{identifier: first}", "{identifier: first, depend-on: [last]}") % '"true"')
+    run = dogshore("run")
+    check("a cycle: exit status", run.returncode, 2)
+    check_contains("with its place", run.stderr, "one/buildspec.yml:5:7: batch.build-graph[0].depend-on: The task \"last\" waits for itself")
+    project("version: 0.2\nphases: {build: {commands: ['true']}}\n")
+    check_contains("no batch section", dogshore("run").stderr, "has no batch section")
+    project(LIST.replace("identifier: gcc\n", "identifier: gcc\n      buildspec: ../out.yml\n"))
+    run = dogshore_json("run", status=2)
+    check_contains("a buildspec outside of the source", reasons(run)["build:gcc"], "outside of the source")
+
+
+def a_run_that_sleeps():
+    """A run whose two tasks are at work; the second has not begun until the first has."""
+    project("""\
+version: 0.2
+batch: {build-list: [{identifier: a}, {identifier: b}]}
+phases: {build: {commands: ['echo "at work"', 'test -e one/quick || exec sleep 1000']}}
+""")
+    process = subprocess.Popen([PROGRAM, "run", "--jobs", "2", "--json"], cwd=WORK, env=ENVIRONMENT,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    def at_work():
+        newest = dogshore_newest()
+        return newest if newest and list(statuses(newest).values())[:2] == ["running"] * 2 and all(
+            "at work" in logs(newest, f"build:{t}") for t in "ab") else None
+    return process, wait_until("both tasks run", at_work)
+
+
+def dogshore_newest():
+    runs = json.loads(dogshore("runs", "--json").stdout or "{}")
+    rows = runs.get("runs", []) if isinstance(runs, dict) else runs
+    if not rows:
+        return None
+    return json.loads(dogshore("show", str(rows[0]["run"]), "--json").stdout)
+
+
+def cancelled():
+    process, run = a_run_that_sleeps()
+    dogshore("cancel", str(run["run"]))
+    process.communicate()
+    check("exit status", process.returncode, 5)
+    run = dogshore_newest()
+    check("all steps are cancelled", set(statuses(run).values()), {"cancelled"})
+
+
+def taken_over():
+    process, run = a_run_that_sleeps()
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    follower = subprocess.Popen([PROGRAM, "run", "--jobs", "2", "--json"], cwd=WORK, env=ENVIRONMENT,
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    def again():
+        show = json.loads(dogshore("show", str(run["run"]), "--json").stdout)
+        tasks = [s for s in show["steps"] if ":" in s["name"]]
+        return all(s["attempts"] == 2 and s["status"] == "running" for s in tasks)
+    wait_until("the tasks run again", again)
+    dogshore("cancel", str(run["run"]))
+    follower.communicate()
+    check("the run was taken over and could be cancelled", follower.returncode, 5)
+
+
+run_tests(list_and_its_artifacts, one_task_by_hand, two_tasks_leave_the_same_path, image_of_two_tasks, graph_goes_in_order, graph_with_a_failure,
+           failures_that_are_ignored, fast_fail_ends_the_others, matrix_of_variables, fanout_takes_each_file_once,
+           shard_files_as_a_variable, batches_that_are_wrong, cancelled, taken_over)
