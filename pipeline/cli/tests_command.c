@@ -58,11 +58,24 @@ static bool open_run(struct command_context *context, struct asked *asked, struc
 	       ledger_steps_find(asked->ledger, id, &asked->steps, err);
 }
 
+/* Then what its build has are the tests of its tasks. */
+static bool has_tasks(const struct asked *asked, const char *service)
+{
+	enum step_kind kind = STEP_IMAGE;
+
+	for (size_t i = 0; i < asked->steps.count; i++)
+		if (text_equal(asked->steps.items[i].service, service) &&
+			step_kind_of_name(asked->steps.items[i].name, &kind) && kind == STEP_TASK)
+			return true;
+	return false;
+}
+
 static bool is_asked_for(const struct asked *asked, const struct ledger_step *step)
 {
 	enum step_kind kind = STEP_IMAGE;
 
-	return step_kind_of_name(step->name, &kind) && kind <= STEP_BUILD &&
+	return step_kind_of_name(step->name, &kind) &&
+	       (kind == STEP_TASK || (kind == STEP_BUILD && !has_tasks(asked, step->service))) &&
 	       (!asked->service || text_equal(step->service, asked->service));
 }
 

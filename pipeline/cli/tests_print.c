@@ -124,8 +124,10 @@ void tests_print(FILE *out, const struct tested_service *service, int64_t slowes
 	const struct json *reports = json_get(service->result, "reports");
 	const struct json *restored = json_get(service->result, "restored");
 	scoped(text_free) char *text = test_totals_text(&service->totals);
+	scoped(text_free) char *name =
+		test_record_name(service->step->service, service->step->name);
 
-	fprintf(out, "%s: %s", service->step->service, text ? text : "no test reports");
+	fprintf(out, "%s: %s", name, text ? text : "no test reports");
 	if (restored)
 		fprintf(out, " (restored from run %lld)",
 			(long long)json_get_int(restored, "run", 0));
@@ -175,6 +177,7 @@ void tests_write(const struct tested_service *service, int64_t slowest, struct j
 	}
 	json_object_begin(w);
 	json_put_text(w, "service", service->step->service);
+	json_put_text(w, "step", service->step->name);
 	json_put_text(w, "status", outcome_name(service->step->status));
 	json_put_value(w, "restored", json_get(service->result, "restored"));
 	tests_write_totals(&service->totals, w);

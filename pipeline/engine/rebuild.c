@@ -4,7 +4,9 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "base/process.h"
+#include "pipeline/engine/batch_file.h"
 #include "pipeline/engine/image_stage.h"
+#include "pipeline/engine/schedule.h"
 
 #include <unistd.h>
 
@@ -111,7 +113,9 @@ static bool run_stage(struct rebuild *r, const struct strings *argv, const char 
 		r->commit.id);
 }
 
-static bool build_again(struct rebuild *r, const char *output, struct error *err)
+/* flag and value: what of a batch; NULL for a service that is none. */
+static bool build_again(struct rebuild *r, const char *output, const char *flag, const char *value,
+	struct error *err)
 {
 	scoped(strings_free) struct strings argv = {0};
 	scoped(json_free) struct json *result = NULL;
@@ -127,7 +131,11 @@ static bool build_again(struct rebuild *r, const char *output, struct error *err
 	strings_add(&argv, "--output");
 	strings_add(&argv, output);
 	strings_add(&argv, "--no-cache");
-	for (size_t i = 0; i < service->env.count; i++) {
+	if (flag) {
+		strings_add(&argv, flag);
+		strings_add(&argv, value);
+	}
+	for (size_t i = 0; !flag && i < service->env.count; i++) {
 		strings_add(&argv, "--env");
 		strings_printf(&argv, "%s=%s", service->env.items[i].name,
 			service->env.items[i].value);
@@ -138,6 +146,30 @@ static bool build_again(struct rebuild *r, const char *output, struct error *err
 		strings_add(&argv, "--no-sandbox");
 	strings_add(&argv, "--json");
 	return run_stage(r, &argv, "the build", &result, err);
+}
+
+/* Its tasks one after the other, in the order of the plan. */
+static bool build_batch(struct rebuild *r, const char *output, struct error *err)
+{
+	scoped(batch_file_free) struct batch_file batch = {0};
+
+	if (!batch_file_read(r->service, r->snapshot, &batch, err))
+		return false;
+	for (size_t i = 0; i < batch.plan.count; i++) {
+		const struct batch_plan_task *task = &batch.plan.tasks[i];
+		scoped(error_free) struct error wrong = {0};
+		scoped(text_free) char *folder = memory_format("%s/" STEP_TASK_PREFIX "%s",
+			r->options->folder, task->identifier);
+
+		if (build_again(r, folder, "--task", task->identifier, &wrong))
+			continue;
+		if (wrong.kind != ERROR_FAILED || !task->ignore_failure) {
+			error_move(err, &wrong);
+			return error_while(err, "building task \"%s\"", task->identifier);
+		}
+		error_ignore(&wrong, "as in the run, what it left is left out");
+	}
+	return build_again(r, output, "--merge", r->options->folder, err);
 }
 
 static bool make_image(struct rebuild *r, const char *output, struct error *err)
@@ -171,7 +203,10 @@ bool rebuild_image(const struct rebuild_options *options, struct rebuilt *out_re
 	if (!find_commit(&r, err) || !find_service(&r, err))
 		return false;
 	make_environment(&r);
-	if (!build_again(&r, output, err) || !make_image(&r, output, err))
+	bool built = r.service->build.batch ? build_batch(&r, output, err)
+					    : build_again(&r, output, NULL, NULL, err);
+
+	if (!built || !make_image(&r, output, err))
 		return false;
 	memcpy(out_rebuilt->commit, r.commit.id, sizeof(out_rebuilt->commit));
 	out_rebuilt->digest = r.digest;

@@ -157,6 +157,10 @@ artifacts: {files: ["*"], base-directory: o}
     run = dogshore_json("run")
     check("the image has the program of one and the file of the other", list(statuses(run).values()), ["passed"] * 4)
     again = dogshore_json("rerun", str(run["run"]))
+    layout = HERE / "state" / "images" / "demo" / "one"
+    tag = json.loads((layout / "index.json").read_text())["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"]
+    proof = dogshore("image", "prove", f"{layout}:{tag}", "--repository", str(WORK))
+    check("and is made again, bit for bit", (proof.returncode, proof.stderr if proof.returncode else ""), (0, ""))
     check("what is there needs no tasks", set(statuses(again).values()) <= {"skipped"}, True)
 
 
@@ -333,6 +337,23 @@ def dogshore_newest():
     return json.loads(dogshore("show", str(rows[0]["run"]), "--json").stdout)
 
 
+def tests_of_tasks():
+    project("""\
+version: 0.2
+batch: {build-list: [{identifier: a}, {identifier: b}]}
+phases:
+  build:
+    commands:
+      - echo "<testsuite><testcase name='$CODEBUILD_BATCH_BUILD_IDENTIFIER'/><testcase name='both'/></testsuite>" > r.xml
+reports: {unit: {files: [r.xml]}}
+""")
+    run = dogshore_json("run")
+    told_of = dogshore_json("tests", str(run["run"]))
+    check("the tests of each task", [(s["step"], s["tests"]["passed"]) for s in told_of["services"]], [("build:a", 2), ("build:b", 2)])
+    check("and of all", told_of["tests"]["passed"], 4)
+    check_contains("with their names", dogshore("tests", str(run["run"])).stdout, "one:b: tests: 2 passed")
+
+
 def cancelled():
     process, run = a_run_that_sleeps()
     dogshore("cancel", str(run["run"]))
@@ -361,4 +382,5 @@ def taken_over():
 
 run_tests(list_and_its_artifacts, one_task_by_hand, two_tasks_leave_the_same_path, image_of_two_tasks, graph_goes_in_order, graph_with_a_failure,
            failures_that_are_ignored, fast_fail_ends_the_others, matrix_of_variables, fanout_takes_each_file_once,
-           shard_files_as_a_variable, batches_that_are_wrong, cancelled, taken_over)
+           shard_files_as_a_variable, batches_that_are_wrong, tests_of_tasks,
+          cancelled, taken_over)
