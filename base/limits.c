@@ -12,15 +12,18 @@
 
 void limits_complete(struct limits *limits)
 {
-	struct sysinfo machine;
-
-	if (!limits->memory_bytes && sysinfo(&machine) == 0)
-		limits->memory_bytes =
-			(int64_t)((uint64_t)machine.totalram * machine.mem_unit / 4 * 3);
 	if (!limits->disk_bytes)
 		limits->disk_bytes = LIMITS_DISK_BYTES;
-	if (!limits->processes)
-		limits->processes = LIMITS_PROCESSES;
+}
+
+int64_t limits_scratch_bytes(const struct limits *limits)
+{
+	struct sysinfo machine;
+
+	if (limits->memory_bytes)
+		return limits->memory_bytes / 4;
+	return sysinfo(&machine) == 0 ? (int64_t)((uint64_t)machine.totalram * machine.mem_unit / 5)
+				      : 0;
 }
 
 static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};

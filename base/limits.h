@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-/* 0 in a member: nobody said; limits_complete() has an answer for all but cpus (0: all). */
+/* 0 in a member: nobody said. */
 struct limits {
 	int64_t memory_bytes;
 	int64_t disk_bytes;
@@ -17,11 +17,18 @@ struct limits {
 	int64_t cpus;
 };
 
-enum { LIMITS_PROCESSES = 4096, LIMITS_COUNT_MOST = 1000000 };
+enum { LIMITS_COUNT_MOST = 1000000 };
 #define LIMITS_DISK_BYTES ((int64_t)10 << 30)
 
-/* Memory three quarters of the machine's, LIMITS_PROCESSES, LIMITS_DISK_BYTES. */
+/*
+ * Disk gets LIMITS_DISK_BYTES when nobody said how much. The others stay open: to hold them takes a
+ * control group, and moving a process into one makes the kernel wait for all processors, 8 to 25 ms on an
+ * idle machine (every fork waits meanwhile), which no build should pay that did not ask for it.
+ */
 void limits_complete(struct limits *limits);
+/* What each file system in memory may hold: a quarter of memory_bytes, else a fifth of the machine's.
+ * 0: not known. */
+int64_t limits_scratch_bytes(const struct limits *limits);
 
 /* "512MiB", "4GiB": KiB, MiB, GiB or TiB, at least 1 and less than 2^63 bytes; a bare number, a sign
  * or a fraction is no size. */

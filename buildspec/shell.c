@@ -92,6 +92,7 @@ static void limit(struct shell *shell)
 	disk_watch_start(&shell->disk[0], work, limits->disk_bytes);
 	if (shell->options.cache)
 		disk_watch_start(&shell->disk[1], shell->options.cache, limits->disk_bytes);
+	process_watch_start(&shell->processes, limits->processes ? 0 : PROCESS_WATCH_LIMIT);
 	control_group_make(limits, &shell->group);
 }
 
@@ -201,7 +202,7 @@ static void driver_command(const struct shell *shell, int filter_fd, struct stri
 		.folder = SHELL_SOURCE_INSIDE,
 		.network = options->network,
 		.user = shell->has_user ? &shell->user : NULL,
-		.scratch_bytes = options->limits.memory_bytes / 4,
+		.scratch_bytes = limits_scratch_bytes(&options->limits),
 		.filter_fd = filter_fd};
 
 	add_driver(shell, &command);

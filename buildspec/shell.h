@@ -31,6 +31,7 @@
 #include "base/masker.h"
 #include "base/sandbox.h"
 #include "buildspec/disk_watch.h"
+#include "buildspec/process_watch.h"
 
 /* CODEBUILD_SRC_DIR in the sandbox: always the same, so that what a build makes of it is, too. */
 #define SHELL_SOURCE_INSIDE "/codebuild/src"
@@ -59,13 +60,14 @@ struct shell {
 	struct keeper keeper; /* of bwrap, or of the driver itself; all-zero: there is no driver */
 	struct control_group group;
 	struct disk_watch disk[2]; /* where it works, and the cache */
-	char *folder;              /* private, with control/ and etc/ in it; owned */
-	char *control;             /* our folder for scripts and state; owned */
-	char *etc;                 /* what the sandbox shows as /etc; owned */
-	char *control_inside;      /* what the driver calls it; owned */
-	char *source_inside;       /* CODEBUILD_SRC_DIR; owned */
-	struct buf answer;         /* what came on the driver's stdout */
-	bool has_user;             /* commands run as this one, not as who runs us */
+	struct process_watch processes;
+	char *folder;         /* private, with control/ and etc/ in it; owned */
+	char *control;        /* our folder for scripts and state; owned */
+	char *etc;            /* what the sandbox shows as /etc; owned */
+	char *control_inside; /* what the driver calls it; owned */
+	char *source_inside;  /* CODEBUILD_SRC_DIR; owned */
+	struct buf answer;    /* what came on the driver's stdout */
+	bool has_user;        /* commands run as this one, not as who runs us */
 	struct sandbox_user user;
 	int command_count;
 	int state; /* the command whose saved variables count; 0: those of the start */

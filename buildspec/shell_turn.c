@@ -122,6 +122,17 @@ static bool is_disk_full(struct shell *shell, struct error *err)
 	return false;
 }
 
+static bool is_too_many(struct shell *shell, struct error *err)
+{
+	if (!process_watch_is_over(&shell->processes, shell->keeper.process.pid))
+		return false;
+	error_raise(err, ERROR_FAILED, "the build was ended: it has more than %d processes",
+		PROCESS_WATCH_LIMIT);
+	error_next(err,
+		"start fewer, or allow more: build.processes in dogshore.yml, or --processes");
+	return true;
+}
+
 enum turn shell_turn_follow(struct shell *shell, struct buf *copy, int64_t deadline_ms,
 	int cancel_fd, size_t *out_payload, int *out_status, struct error *err)
 {
@@ -154,7 +165,7 @@ enum turn shell_turn_follow(struct shell *shell, struct buf *copy, int64_t deadl
 			ends[1].fd = -1;
 		if (ends[3].revents)
 			return TURN_CANCELLED;
-		if (is_disk_full(shell, err))
+		if (is_disk_full(shell, err) || is_too_many(shell, err))
 			return TURN_FULL;
 	}
 }

@@ -34,12 +34,12 @@ struct build_flags {
 		{"no-network", OPTION_SWITCH, &(flags).no_network, NULL,                           \
 			"give the build no network", NULL},                                        \
 		{"memory", OPTION_SIZE, &(flags).limits.memory_bytes, "SIZE",                      \
-			"what the build may use of it (default: three quarters of the machine's)", \
-			NULL},                                                                     \
+			"what the build may use of it (default: not limited)", NULL},              \
 		{"cpus", OPTION_INT, &(flags).limits.cpus, "N",                                    \
 			"how many processors the build may use (default: all)", NULL},             \
 		{"processes", OPTION_INT, &(flags).limits.processes, "N",                          \
-			"how many processes and threads it may have (default: 4096)", NULL},       \
+			"how many processes and threads it may have (default: ended beyond 4096)", \
+			NULL},                                                                     \
 		{"disk", OPTION_SIZE, &(flags).limits.disk_bytes, "SIZE",                          \
 			"how much disk the build may fill (default: 10GiB)", NULL},                \
 		{"log-limit", OPTION_SIZE, &(flags).log_bytes, "SIZE",                             \

@@ -358,7 +358,7 @@ def as_a_normal_user():
         path.chmod(0o777)
     ran = subprocess.run(
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", folder / "dogshore", "buildspec", "run", "--source", folder / "source",
-         "--no-network"],
+         "--no-network", "--memory", "256MiB"],
         capture_output=True, text=True, check=False, cwd=folder,
         env={"PATH": os.environ["PATH"], "DOGSHORE_WORK": str(folder / "work"), "HOME": str(folder)})
     if "the sandbox does not work here" in ran.stderr:
