@@ -93,20 +93,16 @@ static void add_scratch(struct strings *argv, const char *path, const char *mode
 /*
  * What root owns in /proc it may write without any privilege, and what is written there holds for the
  * whole machine (kernel.core_pattern names a program that runs as root). bwrap covers some of it, but not
- * /proc/sys: it asks whether the folder can be written, which it cannot.
+ * /proc/sys: it asks whether the folder can be written, which it cannot. What a process writes there
+ * about itself (oom_score_adj) goes with it; binding each of root's over itself took 0.7 ms.
  */
 static void add_proc(struct strings *argv)
 {
-	static const char *const owned_by_root[] = {"/proc/sys", "/proc/fs", "/proc/acpi",
-		"/proc/asound", "/proc/dynamic_debug", "/proc/latency_stats", "/proc/mtrr",
-		"/proc/sched_debug", "/proc/scsi", "/proc/sysrq-trigger", "/proc/timer_list"};
-
 	add(argv, "--proc", "/proc", NULL);
 	if (access("/proc/keys", F_OK) == 0)
 		add(argv, "--ro-bind", "/dev/null", "/proc/keys"); /* the user's keyrings */
-	for (size_t i = 0; geteuid() == 0 && i < countof(owned_by_root); i++)
-		if (access(owned_by_root[i], F_OK) == 0)
-			add(argv, "--ro-bind", owned_by_root[i], owned_by_root[i]);
+	if (geteuid() == 0)
+		add(argv, "--remount-ro", "/proc", NULL);
 }
 
 static void add_system(struct strings *argv, int64_t scratch_bytes)
