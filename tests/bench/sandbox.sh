@@ -37,6 +37,6 @@ difference() { # NAME LIMIT VALUE
 calculate() { awk -v one="$(least one)" -v free="$(least free)" -v check="$(least check)" -v bare="$(least bare)" -v twenty="$(least twenty)" \
 	-v script20="$(least script20)" -v script1="$(least script1)" "BEGIN { print $1 }"; }
 for what in bare check free one twenty script20; do figure "$what" - "$W/$what.ms"; done
-difference "sandbox, limits and keeper over a bare fork" 10 "$(calculate "one - check - bare")"
+difference "sandbox and keeper over a bare fork" 10 "$(calculate "one - check - bare")"
 difference "of it the sandbox alone" 10 "$(calculate "one - free")"
 difference "each command over sh running the same" 3 "$(calculate "(twenty - one - (script20 - script1)) / 19")"
