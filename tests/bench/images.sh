@@ -1,7 +1,7 @@
 #!/bin/bash
 # Images: one static binary of 1 MB, a tree of 200 MB, a service of 20 MB with all its evidence; against umoci and buildah.
 #
-#   TREE_SRC (/usr/lib/x86_64-linux-gnu) of which TREE_MB (200) are taken; PRIORITY="chrt -r 20" runs all of them before
+#   TREE_SRC (/usr/lib/x86_64-linux-gnu) of which TREE_MB (200) are taken; PRIORITY="nice -n -20" runs all of them before
 #   everything else on the machine
 . "$(dirname "$0")/lib.sh"
 TREE_SRC=${TREE_SRC:-/usr/lib/x86_64-linux-gnu} TREE_MB=${TREE_MB:-200}

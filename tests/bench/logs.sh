@@ -51,7 +51,7 @@ make_source() { # TIMES: how often a command prints the 20 MB
 	as_bench -C "$W/src$1" commit -q -m x
 }
 
-# PRIORITY="chrt -f 50" keeps what else runs on the machine out of the figures.
+# PRIORITY="nice -n -20" keeps what else runs on the machine out of the figures.
 build() { # TIMES
 	${PRIORITY:-} "$DOGSHORE" build job --repository "$W/src$1" --output "$W/out" --secrets-file "$W/secrets.json" --log stored --no-cache \
 		--no-sandbox

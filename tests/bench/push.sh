@@ -2,7 +2,7 @@
 # Pushes over loopback to Debian's docker-registry, against skopeo: layers that are compressed already, plain files
 # (build and push), nothing new, one changed layer; requests, memory and processor time of the client.
 #
-#   LAYERS (8) of LAYER_MB (64); PRIORITY="chrt -r 20" runs registry and clients before everything else on the machine
+#   LAYERS (8) of LAYER_MB (64); PRIORITY="nice -n -20" runs registry and clients before everything else on the machine
 . "$(dirname "$0")/lib.sh"
 LAYERS=${LAYERS:-8} LAYER_MB=${LAYER_MB:-64}
 read -r -a priority <<<"${PRIORITY:-}"

@@ -6,7 +6,7 @@
 # A pull reads what arrives into memory, as every client does. With "dropped" the kernel throws it away instead, which
 # shows what is left when the client costs nothing.
 #
-#   PRIORITY="chrt -f 50"  runs both registries and the client before everything else on the machine
+#   PRIORITY="nice -n -20"  runs both registries and the client before everything else on the machine
 . "$(dirname "$0")/lib.sh"
 read -r -a priority <<<"${PRIORITY:-}"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # What the sandbox and the runner of buildspecs cost, each in turn with what it is compared with: a build of one command over
 # the program's own start and a bare fork; each further command over sh running the same.
-# PRIORITY="chrt -f 50" keeps other work of the machine out.
+# PRIORITY="nice -n -20" keeps other work of the machine out.
 . "$(dirname "$0")/lib.sh"
 
 spec() { # COMMANDS FOLDER
