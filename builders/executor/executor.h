@@ -15,14 +15,19 @@
  * That, and all that executor_outputs names, is what a build is kept as (builders/store): whoever adds
  * something to the folder adds a row there.
  *
- * Adding one is a file with one `const struct executor` and a row in executors.c.
+ * Adding one is a file with one `const struct executor`, a row in executors.c and its name below.
  */
 #ifndef BUILDERS_EXECUTOR_EXECUTOR_H
 #define BUILDERS_EXECUTOR_EXECUTOR_H
 
 #include "buildspec/build.h"
 
+/* For options and keys: all of executors.c. */
+#define EXECUTOR_NAMES "local"
+#define EXECUTOR_DEFAULT "local"
+
 struct executor_request {
+	const char *executor;  /* its name, for the result */
 	const char *service;   /* for the result */
 	const char *commit;    /* 40 hex digits */
 	const char *toolchain; /* what identifies the programs it builds with; NULL: not known */

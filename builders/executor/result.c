@@ -105,7 +105,7 @@ static void write_environment(const struct executor_request *request, struct jso
 
 	json_key(w, "environment");
 	json_object_begin(w);
-	json_put_text(w, "executor", local_executor.name);
+	json_put_text(w, "executor", request->executor);
 	json_put_bool(w, "sandbox", request->sandbox);
 	json_put_bool(w, "network", request->network || !request->sandbox);
 	put_system(w);

@@ -16,9 +16,9 @@
 
 static struct build_flags flags;
 static struct {
-	const char *commit, *repository, *output, *cache, *log, *task, *merge;
+	const char *commit, *repository, *output, *cache, *log, *task, *merge, *executor;
 	bool no_cache, no_restore;
-} given = {"HEAD", ".", NULL, NULL, "plain", NULL, NULL, false, false};
+} given = {"HEAD", ".", NULL, NULL, "plain", NULL, NULL, NULL, false, false};
 
 static const struct option_row rows[] = {
 	{"commit", OPTION_TEXT, &given.commit, "REV", "what to build (default: HEAD)", NULL},
@@ -35,6 +35,8 @@ static const struct option_row rows[] = {
 	{"log", OPTION_CHOICE, &given.log, "FORM",
 		"plain: shown, and kept as build.log, too; stored: only kept as build.log.zst",
 		"plain|stored"},
+	{"executor", OPTION_CHOICE, &given.executor, "NAME", "where the build runs",
+		EXECUTOR_NAMES},
 	{"task", OPTION_TEXT, &given.task, "ID", "only this task of the buildspec's batch", NULL},
 	{"merge", OPTION_TEXT, &given.merge, "DIR",
 		"put together what the tasks of the batch left in DIR/build:ID", NULL},
@@ -196,11 +198,20 @@ static bool is_plain(void)
 	return text_equal(given.log, "plain");
 }
 
+/* The flag wins. Both are among the names that there are. */
+static const char *executor_of(const struct project_service *service)
+{
+	const char *wanted = given.executor ? given.executor : service->build.executor;
+
+	return wanted ? wanted : EXECUTOR_DEFAULT;
+}
+
 static struct executor_request request_of(const struct order *order)
 {
 	int64_t timeout_ms = flags.timeout_ms ? flags.timeout_ms : order->service->timeout_ms;
 
-	return (struct executor_request){.service = order->service->name,
+	return (struct executor_request){.executor = executor_of(order->service),
+		.service = order->service->name,
 		.commit = order->commit.id,
 		.toolchain = order->toolchain,
 		.source = order->source,
@@ -280,7 +291,7 @@ static bool build(struct command_context *context, struct order *order, int canc
 
 	request.cancel_fd = cancel_fd;
 	live_log_begin(is_plain());
-	bool done = local_executor.build(&request, &result, err);
+	bool done = executor_find(request.executor)->build(&request, &result, err);
 
 	live_log_end();
 	if (!done)

@@ -175,6 +175,8 @@ static void add_build(struct key *key, const struct project_build *build)
 	json_put_int(&w, "processes", build->processes);
 	json_put_int(&w, "disk", build->disk_bytes);
 	json_put_int(&w, "log", build->log_bytes);
+	if (build->executor)
+		json_put_text(&w, "executor", build->executor);
 	json_object_end(&w);
 	add_settings(key, "build", &settings);
 }

@@ -75,6 +75,7 @@ struct project_build {
 	bool batch; /* as the buildspec's batch section has it, task by task */
 	int64_t memory_bytes, disk_bytes, log_bytes;
 	int64_t cpus, processes;
+	const char *executor; /* where it runs; NULL: the default */
 };
 
 struct project_service {

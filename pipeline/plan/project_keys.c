@@ -1,6 +1,7 @@
 #include "pipeline/plan/project_keys.h"
 
 #include "base/limits.h"
+#include "builders/executor/executor.h"
 #include "pipeline/plan/project.h"
 
 #include <stddef.h>
@@ -80,16 +81,18 @@ static const struct shape_row build_rows[] = {
 	{"batch", SHAPE_BOOL, AT(project_build, batch),
 		"is it the tasks of the buildspec's batch section? (default: false)"},
 	{"memory", SHAPE_SIZE, AT(project_build, memory_bytes),
-		"how much of it (default: three quarters of the machine's)"},
+		"how much of it (default: not limited)"},
 	{"cpus", SHAPE_INT, AT(project_build, cpus), "how many processors (default: all)",
 		.least = 1, .most = LIMITS_COUNT_MOST},
 	{"processes", SHAPE_INT, AT(project_build, processes),
-		"how many processes and threads (default: 4096)", .least = 1,
+		"how many processes and threads (default: ended beyond 4096)", .least = 1,
 		.most = LIMITS_COUNT_MOST},
 	{"disk", SHAPE_SIZE, AT(project_build, disk_bytes),
 		"how much of it the build may fill (default: 10GiB)"},
 	{"log", SHAPE_SIZE, AT(project_build, log_bytes),
 		"how much of its output is kept (default: 1GiB)"},
+	{"executor", SHAPE_CHOICE, AT(project_build, executor), "where it runs",
+		.choices = EXECUTOR_NAMES},
 };
 static const struct shape build_shape = {.noun = "build",
 	ROWS(build_rows),

@@ -2,7 +2,7 @@
 # What the scripts here share; each starts with:  . "$(dirname "$0")/lib.sh"
 #
 #   BENCH_N     runs per figure (default 7)      BENCH_TMP  scratch, a tmpfs by default (/dev/shm)
-#   PRIORITY    "chrt -f 50": the scripts that say so run both sides before everything else on the machine
+#   PRIORITY    "nice -n -20": the scripts that say so run both sides before everything else on the machine
 #   BENCH_OUT   figures are appended here as TSV: name, median ms, limit ms or "-", what it was compared with
 #
 # Figures of a peer and of dogshore are taken in turn, in one run: never compare two days.

@@ -18,7 +18,7 @@ static const char example[] =
 	"    uses: [services/kit, base]\n"
 	"    buildspec: buildspec.yml\n"
 	"    build: {network: false, memory: 4GiB, cpus: 2, processes: 512, disk: 10GiB, log: "
-	"1MiB}\n"
+	"1MiB, executor: local}\n"
 	"    image:\n"
 	"      binary: build/rooms\n"
 	"      files: {config/rooms.json: /etc/rooms/config.json}\n"
@@ -65,6 +65,7 @@ TEST(the_example_of_the_manual_is_understood)
 	CHECK_INT(rooms->build.processes, 512);
 	CHECK_INT(rooms->build.disk_bytes, 10737418240);
 	CHECK_INT(rooms->build.log_bytes, 1048576);
+	CHECK_TEXT(rooms->build.executor, "local");
 	CHECK_TEXT(rooms->image.binary, "build/rooms");
 	CHECK_INT(rooms->image.port, 8080);
 	CHECK_TEXT(rooms->image.files.items[0].name, "config/rooms.json");
@@ -155,6 +156,8 @@ static const struct wrong_case wrong_cases[] = {
 		"dogshore.yml:3:34: \"disk\" must be a size like 512MiB, 4GiB or 1TiB, not "
 		"\"4GB\"\n"
 		"dogshore.yml:3:48: \"network\" must be true or false, not \"off\"\n"},
+	{"app: a\nservices:\n  one: {path: one, build: {executor: codebuild}}\n",
+		"dogshore.yml:3:38: \"executor\" must be local, not \"codebuild\"\n"},
 	{"app: a\nservices:\n  one: {path: one, build: {cpus: 0, netwrk: true}}\n",
 		"dogshore.yml:3:34: \"cpus\" must be from 1 to 1000000, not 0\n"
 		"dogshore.yml:3:37: unknown key \"netwrk\" in build; did you mean \"network\"?\n"},
