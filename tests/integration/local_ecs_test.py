@@ -437,9 +437,10 @@ def traces():
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         if str(STATE) in line:
             found.append(line)
-    for folder in Path("/sys/fs/cgroup").rglob("dogshore-*"):
-        if any(t["taskArn"].rsplit("/", 1)[1][:8] in str(p) for t in made["last"] for p in folder.iterdir()):
-            found.append(str(folder))
+    for folder, inside, files in os.walk("/sys/fs/cgroup"):  # those of others may vanish meanwhile
+        if Path(folder).name.startswith("dogshore-") and any(
+                t["taskArn"].rsplit("/", 1)[1][:8] in f"{folder}/{name}" for t in made["last"] for name in (*inside, *files)):
+            found.append(folder)
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and int(process.name) != os.getpid() and str(STATE) in command_line(process):
             found.append(command_line(process))
