@@ -340,7 +340,7 @@ static bool take_turn(struct shell *shell, struct buf *copy, size_t *out_payload
 	switch (turn) {
 	case TURN_CANCELLED:
 	case TURN_LATE:
-	case TURN_FULL:
+	case TURN_OVER:
 		return shell_turn_give_up(shell, turn, copy, err);
 	case TURN_BROKEN:
 		shell_turn_end(shell, NULL);

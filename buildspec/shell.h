@@ -96,7 +96,7 @@ struct shell_command {
  *
  * Fails with ERROR_CANCELLED and ERROR_TIMED_OUT after ending everything the build had started:
  * SIGTERM, and SIGKILL to what has not ended two seconds later. With ERROR_FAILED when it has filled
- * the disk; then it is killed at once.
+ * the disk or has too many processes; then it is killed at once.
  */
 bool shell_run(struct shell *shell, const struct shell_command *command, int *out_status,
 	struct error *err) must_use;

@@ -166,7 +166,7 @@ enum turn shell_turn_follow(struct shell *shell, struct buf *copy, int64_t deadl
 		if (ends[3].revents)
 			return TURN_CANCELLED;
 		if (is_disk_full(shell, err) || is_too_many(shell, err))
-			return TURN_FULL;
+			return TURN_OVER;
 	}
 }
 
@@ -176,14 +176,14 @@ bool shell_turn_give_up(struct shell *shell, enum turn why, struct buf *copy, st
 	size_t payload;
 	int status;
 
-	if (why != TURN_FULL) {
+	if (why != TURN_OVER) {
 		keeper_ask_to_end(&shell->keeper);
 		shell_turn_follow(shell, copy, clock_elapsed(&system_clock) + STOP_GRACE_MS, 0,
 			&payload, &status, NULL);
 	}
 	shell_turn_end(shell, NULL);
 	shell_turn_show(shell, (struct str){0}, copy);
-	if (why == TURN_FULL)
+	if (why == TURN_OVER)
 		return false; /* err says it already */
 	if (why == TURN_CANCELLED)
 		return error_raise(err, ERROR_CANCELLED, "the build was cancelled");

@@ -12,7 +12,7 @@ enum turn {
 	TURN_DIED,
 	TURN_CANCELLED,
 	TURN_LATE,
-	TURN_FULL,   /* the disk; err says so */
+	TURN_OVER,   /* a limit of disk or processes; err says which */
 	TURN_BROKEN, /* err says why */
 };
 

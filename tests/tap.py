@@ -1,4 +1,4 @@
-"""TAP for tests in Python: check(), check_contains(), skip_all(), and run_tests() at the end of the file.
+"""TAP for tests in Python: check(), check_contains(), wait_until(), skip_all(), and run_tests() at the end of the file.
 
     def the_first_thing():
         check("what a user would notice", got, expected)
@@ -6,6 +6,7 @@
     run_tests(the_first_thing, ...)
 """
 import sys
+import time
 import traceback
 
 _points = 0
@@ -50,6 +51,18 @@ def skip(what, why):
 def skip_all(why):
     print(f"1..0 # SKIP {why}", flush=True)
     sys.exit(0)
+
+
+def wait_until(what, question, seconds=60, interval=0.01):
+    """Asks until the answer is true; the limit only guards against hangs."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {seconds} s in vain: {what}")
+        time.sleep(interval)
 
 
 def run_tests(*tests, ready=None, tidy=None, chained=False):

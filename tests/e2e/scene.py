@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import tap
+from tap import wait_until  # noqa: F401
 
 try:
     import botocore.session
@@ -34,18 +35,6 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
-
-
-def wait_until(what, question, seconds=60, interval=0.02):
-    """Asks until the answer is true, every `interval` seconds; the limit only guards against hangs."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = question()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {seconds} s in vain: {what}")
-        time.sleep(interval)
 
 
 class Result:

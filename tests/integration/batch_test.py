@@ -6,11 +6,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from tap import check, check_contains, note, run_tests  # noqa: E402
+from tap import check, check_contains, note, run_tests, wait_until  # noqa: E402
 
 PROGRAM = os.environ["DOGSHORE"]
 HERE = Path(os.environ["TMPDIR"])
@@ -53,18 +52,6 @@ def dogshore_json(*words, status=0):
         note(process.stderr)
     check(f"{' '.join(words)}: exit status", process.returncode, status)
     return json.loads(process.stdout)
-
-
-def wait_until(what, question, seconds=60):
-    """Asks until the answer is true; the limit only guards against hangs."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = question()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            raise TimeoutError(what)
-        time.sleep(0.01)
 
 
 def statuses(document):

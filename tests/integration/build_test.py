@@ -5,11 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from tap import check, check_contains, run_tests  # noqa: E402
+from tap import check, check_contains, run_tests, wait_until  # noqa: E402
 
 PROGRAM = os.environ["DOGSHORE"]
 HERE = Path(os.environ["TMPDIR"])
@@ -155,14 +154,6 @@ def time_runs_out():
     check("the kind is told", result["error"]["kind"], "timed_out")
     check_contains("it could clean up", log, "\ncleaned\n")
     check("the work folder is gone", left_behind(), [])
-
-
-def wait_until(what, question):
-    deadline = time.monotonic() + 60
-    while not question():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited in vain: {what}")
-        time.sleep(0.01)
 
 
 def start_long_build(output, mark, *flags):

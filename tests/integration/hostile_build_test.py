@@ -9,11 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from tap import check, check_contains, note, run_tests, skip, skip_all  # noqa: E402
+from tap import check, check_contains, note, run_tests, skip, skip_all, wait_until  # noqa: E402
 
 PROGRAM = os.environ["DOGSHORE"]
 HERE = Path(os.environ["TMPDIR"])
@@ -105,18 +104,6 @@ for i in range(1200):
     os.chdir("d" * 50)
 print("dug")
 """
-
-
-def wait_until(what, question, seconds=60):
-    """Asks until the answer is true; the limit only guards against hangs."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = question()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            raise TimeoutError(what)
-        time.sleep(0.01)
 
 
 def git(*words):
