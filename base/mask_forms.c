@@ -2,6 +2,7 @@
 
 #include "base/digest.h"
 #include "base/mask_escape.h"
+#include "base/mask_form.h"
 #include "base/memory.h"
 #include "base/secret_shape.h"
 
@@ -14,22 +15,6 @@ enum {
 	WINDOWS_MAX = 4096, /* for one secret that begins with nothing but special characters */
 };
 
-enum form_kind {
-	FORM_EXACT,
-	FORM_ESCAPED,
-	FORM_BASE64,
-};
-
-struct form {
-	enum form_kind kind;
-	char *text; /* owned; of FORM_ESCAPED the secret, of FORM_BASE64 the characters it decides */
-	size_t size;
-	/* FORM_BASE64 */
-	size_t phase;       /* characters up to the end of the first group of four */
-	unsigned tail_bits; /* how many bits of a further character it decides, and which */
-	unsigned tail_value;
-};
-
 /* Forms that may begin with a byte, as a list: index + 1 of the next. */
 struct link {
 	size_t form, next;
@@ -38,9 +23,9 @@ struct link {
 struct mask_forms {
 	uint32_t grams[(1 << GRAM_BITS) / 32]; /* which triples a window holds */
 	bool starts[256];
-	bool short_ones;    /* one has less than WINDOW bytes: every place has to be looked at */
-	size_t heads[256];  /* by first byte */
-	struct form *items; /* owned */
+	bool short_ones;   /* one has less than WINDOW bytes: every place has to be looked at */
+	size_t heads[256]; /* by first byte */
+	struct mask_form *items; /* owned */
 	size_t count, capacity;
 	struct link *links; /* owned; [0] is not used */
 	size_t link_count, link_capacity;
@@ -135,152 +120,6 @@ size_t mask_forms_next(const struct mask_forms *forms, struct str text, size_t f
 
 /* ---- what begins there */
 
-static enum mask_match match_exact(const struct form *form, struct str text, bool last,
-	size_t *out_size)
-{
-	bool whole = form->size <= text.size;
-
-	if ((last && !whole) || memcmp(form->text, text.data, whole ? form->size : text.size) != 0)
-		return MASK_NONE;
-	*out_size = form->size;
-	return whole ? MASK_WHOLE : MASK_PART;
-}
-
-static char upper(char c)
-{
-	return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
-}
-
-static bool equal(const char *pattern, const char *text, size_t size, bool any_case)
-{
-	if (!any_case)
-		return memcmp(pattern, text, size) == 0;
-	for (size_t i = 0; i < size; i++)
-		if (upper(pattern[i]) != upper(text[i]))
-			return false;
-	return true;
-}
-
-/* The first of the ways to write a character that the text goes on with: the longer ones come first. */
-static enum mask_match match_character(const struct mask_escapes *escapes, struct str text,
-	bool last, size_t *out_size)
-{
-	for (size_t i = 0; i < escapes->count; i++) {
-		size_t size = escapes->items[i].size;
-		bool whole = size <= text.size;
-
-		if ((last && !whole) ||
-			!equal(escapes->items[i].text, text.data, whole ? size : text.size,
-				escapes->items[i].any_case))
-			continue;
-		*out_size = size;
-		return whole ? MASK_WHOLE : MASK_PART;
-	}
-	return MASK_NONE;
-}
-
-static enum mask_match match_escaped(const struct form *form, struct str text, bool last,
-	size_t *out_size)
-{
-	struct mask_escapes escapes;
-	size_t at = 0, size = 0;
-
-	for (size_t i = 0; i < form->size; i += escapes.size, at += size) {
-		struct str rest = {text.data + at, text.size - at};
-
-		mask_escapes_of((struct str){form->text + i, form->size - i}, &escapes);
-		enum mask_match match = match_character(&escapes, rest, last, &size);
-
-		if (match != MASK_WHOLE)
-			return match;
-	}
-	*out_size = at;
-	return MASK_WHOLE;
-}
-
-/* RFC 4648, sections 4 and 5: both alphabets; -1 is no character of them. */
-static int base64_value(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '+' || c == '-')
-		return 62;
-	return c == '/' || c == '_' ? 63 : -1;
-}
-
-/* A line break between groups of four, where programs fold lines. */
-static enum mask_match skip_fold(const struct form *form, size_t i, struct str text, bool last,
-	size_t *at)
-{
-	size_t size = 0;
-
-	if (i == 0 || i % 4 != form->phase)
-		return MASK_WHOLE;
-	if (*at < text.size && text.data[*at] == '\r')
-		size = 1;
-	if (*at + size == text.size)
-		return last ? MASK_NONE : MASK_PART;
-	if (text.data[*at + size] == '\n')
-		*at += size + 1;
-	return MASK_WHOLE;
-}
-
-/* The character that the secret decides in part, and the padding of its group. */
-static enum mask_match match_tail(const struct form *form, struct str text, bool last, size_t *at)
-{
-	/* Groups end phase characters on, and then every four. */
-	size_t padding = 3 - (form->size + 4 - form->phase) % 4;
-
-	if (form->tail_bits == 0)
-		return MASK_WHOLE;
-	if (*at < text.size) {
-		int value = base64_value(text.data[*at]);
-
-		if (value < 0 || (unsigned)value >> (6 - form->tail_bits) != form->tail_value)
-			return MASK_WHOLE;
-		++*at;
-		while (padding && *at < text.size && text.data[*at] == '=') {
-			++*at;
-			padding--;
-		}
-		if (padding == 0 || *at < text.size)
-			return MASK_WHOLE;
-	}
-	return last ? MASK_WHOLE : MASK_PART;
-}
-
-static enum mask_match match_base64(const struct form *form, struct str text, bool last,
-	size_t *out_size)
-{
-	size_t at = 0;
-
-	for (size_t i = 0; i < form->size; i++) {
-		enum mask_match match = skip_fold(form, i, text, last, &at);
-
-		if (match != MASK_WHOLE)
-			return match;
-		if (at == text.size)
-			return last ? MASK_NONE : MASK_PART;
-		if (base64_value(text.data[at++]) != base64_value(form->text[i]))
-			return MASK_NONE;
-	}
-	enum mask_match match = match_tail(form, text, last, &at);
-
-	*out_size = at;
-	return match;
-}
-
-static enum mask_match (*const matches[])(const struct form *form, struct str text, bool last,
-	size_t *out_size) = {
-	[FORM_EXACT] = match_exact,
-	[FORM_ESCAPED] = match_escaped,
-	[FORM_BASE64] = match_base64,
-};
-
 enum mask_match mask_forms_match(const struct mask_forms *forms, struct str text, bool last,
 	size_t *out_size)
 {
@@ -288,9 +127,9 @@ enum mask_match mask_forms_match(const struct mask_forms *forms, struct str text
 	size_t longest = 0;
 
 	for (size_t i = forms->heads[(unsigned char)*text.data]; i; i = forms->links[i].next) {
-		const struct form *form = &forms->items[forms->links[i].form];
+		const struct mask_form *form = &forms->items[forms->links[i].form];
 		size_t size = 0;
-		enum mask_match match = matches[form->kind](form, text, last, &size);
+		enum mask_match match = mask_form_match(form, text, last, &size);
 
 		/* A longer one may follow: a shorter one has to wait. */
 		if (match == MASK_PART)
@@ -334,11 +173,11 @@ static void link_window(struct mask_forms *forms, const char *window)
 	link_byte(forms, (unsigned char)*window);
 }
 
-static void add_form(struct mask_forms *forms, enum form_kind kind, struct str text)
+static void add_form(struct mask_forms *forms, enum mask_form_kind kind, struct str text)
 {
 	forms->items = grow(forms->items, forms->count, &forms->capacity, sizeof(*forms->items));
 	forms->items[forms->count++] =
-		(struct form){.kind = kind, .text = str_copy(text), .size = text.size};
+		(struct mask_form){.kind = kind, .text = str_copy(text), .size = text.size};
 }
 
 static void add_exact(struct mask_forms *forms, struct str text)
@@ -412,12 +251,12 @@ static void add_hex(struct mask_forms *forms, struct str secret)
 	hex_append(&hex, secret.data, secret.size);
 	add_exact(forms, buf_str(&hex));
 	for (size_t i = 0; i < hex.size; i++)
-		hex.data[i] = upper(hex.data[i]);
+		hex.data[i] = mask_upper(hex.data[i]);
 	add_exact(forms, buf_str(&hex));
 }
 
 /* As it is, and with a line folded where the first group ends. */
-static void link_folds(struct mask_forms *forms, const struct form *form)
+static void link_folds(struct mask_forms *forms, const struct mask_form *form)
 {
 	char window[WINDOW + 2];
 	size_t phase = form->phase;
@@ -449,12 +288,13 @@ static void add_base64(struct mask_forms *forms, struct str secret, size_t befor
 	base64_append(&encoded, bytes.data, bytes.size);
 	add_form(forms, FORM_BASE64,
 		(struct str){encoded.data + shared[before], whole - shared[before]});
-	struct form *form = &forms->items[forms->count - 1];
+	struct mask_form *form = &forms->items[forms->count - 1];
 
 	form->phase = (4 - shared[before]) % 4;
 	form->tail_bits = bits % 6;
 	if (form->tail_bits)
-		form->tail_value = (unsigned)base64_value(encoded.data[whole]) >> (6 - bits % 6);
+		form->tail_value =
+			(unsigned)mask_base64_value(encoded.data[whole]) >> (6 - bits % 6);
 	link_folds(forms, form);
 	for (size_t i = 0; i < form->size; i++)
 		form->text[i] = form->text[i] == '+'   ? '-'
