@@ -153,9 +153,7 @@ static bool prepare(struct order *order, const char *state, struct error *err)
 {
 	const struct project_service *service = order->service;
 
-	for (size_t i = 0; i < service->env.count; i++)
-		strings_printf(&order->input.env, "%s=%s", service->env.items[i].name,
-			service->env.items[i].value);
+	project_pairs_add(&service->env, NULL, &order->input.env);
 	if (!choose_task(order, err))
 		return false;
 	if (!order->buildspec)

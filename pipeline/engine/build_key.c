@@ -49,9 +49,8 @@ bool build_key_of(const struct build_key_options *options, struct snapshot *snap
 
 	if (!key_of_build(service, snapshot, options->toolchain, &key, err))
 		return false;
-	for (size_t i = 0; !options->env && i < service->env.count; i++)
-		strings_printf(&own, "%s=%s", service->env.items[i].name,
-			service->env.items[i].value);
+	if (!options->env)
+		project_pairs_add(&service->env, NULL, &own);
 	buf_printf(&text, "build 1\n%s\n%s\n%s\nsandbox %d network %d\n", key.text, options->app,
 		service->name, !options->no_sandbox, options->network);
 	add_variables(options->env ? options->env : &own, &text);

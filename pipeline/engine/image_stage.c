@@ -15,14 +15,6 @@ static void add_flag(struct strings *argv, const char *flag, const char *value)
 	strings_add(argv, value);
 }
 
-static void add_pairs(struct strings *argv, const char *flag, const struct project_pairs *pairs)
-{
-	for (size_t i = 0; i < pairs->count; i++) {
-		strings_add(argv, flag);
-		strings_printf(argv, "%s=%s", pairs->items[i].name, pairs->items[i].value);
-	}
-}
-
 /* A file of the image is what the build made under that name, else the commit's. */
 static bool add_files(const struct image_stage *stage, struct strings *argv, struct error *err)
 {
@@ -116,9 +108,9 @@ bool image_stage_arguments(const struct image_stage *stage, struct strings *argv
 		return false;
 	for (size_t i = 0; i < image->args.count; i++)
 		add_flag(argv, "--arg", image->args.items[i]);
-	add_pairs(argv, "--env", &image->env);
-	add_pairs(argv, "--label", &image->labels);
-	add_pairs(argv, "--allow-secret", &image->allow_secrets);
+	project_pairs_add(&image->env, "--env", argv);
+	project_pairs_add(&image->labels, "--label", argv);
+	project_pairs_add(&image->allow_secrets, "--allow-secret", argv);
 	for (size_t i = 0; i < image->packages.count; i++)
 		add_flag(argv, "--package", image->packages.items[i]);
 	if (image->debug)

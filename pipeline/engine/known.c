@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "pipeline/engine/batch_file.h"
 #include "pipeline/engine/build_key.h"
 
 #include <stdlib.h>
@@ -35,13 +36,15 @@ static bool built(void *self, const char *service, const char *key, char **out_i
 	return true;
 }
 
-static bool kept(void *self, const struct project_service *service, struct snapshot *snapshot,
-	const char *toolchain, char **out_from, struct error *err)
+/* env NULL: the service's own. *out_from stays NULL when it is not kept. */
+static bool find_kept(struct known *known, const struct project_service *service,
+	struct snapshot *snapshot, const char *toolchain, const struct strings *env,
+	char **out_from, struct error *err)
 {
-	struct known *known = self;
 	const struct build_key_options how = {.app = known->app,
 		.service = service,
 		.toolchain = toolchain,
+		.env = env,
 		.network = !service->build.no_network};
 	scoped(store_origin_free) struct store_origin origin = {0};
 	char key[BUILD_KEY_SIZE];
@@ -51,6 +54,46 @@ static bool kept(void *self, const struct project_service *service, struct snaps
 	if (store_find(&known->store, key, &origin))
 		*out_from = store_origin_text(&origin);
 	return true;
+}
+
+/* A batch is kept when all of its tasks are; *out_from is that of the first. */
+static bool find_kept_batch(struct known *known, const struct project_service *service,
+	struct snapshot *snapshot, const char *toolchain, char **out_from, struct error *err)
+{
+	scoped(batch_file_free) struct batch_file batch = {0};
+	scoped(text_free) char *first = NULL;
+	scoped(error_free) struct error wrong = {0};
+
+	if (!batch_file_read(service, snapshot, &batch, &wrong)) {
+		error_ignore(&wrong, "a batch that cannot be read is told when it is built");
+		return true;
+	}
+	for (size_t i = 0; i < batch.plan.count; i++) {
+		scoped(strings_free) struct strings env = {0};
+		scoped(text_free) char *from = NULL;
+
+		project_pairs_add(&service->env, NULL, &env);
+		batch_file_variables(&batch, i, &env);
+		if (!find_kept(known, service, snapshot, toolchain, &env, &from, err))
+			return false;
+		if (!from)
+			return true;
+		if (!first) {
+			first = from;
+			from = NULL;
+		}
+	}
+	*out_from = first;
+	first = NULL;
+	return true;
+}
+
+static bool kept(void *self, const struct project_service *service, struct snapshot *snapshot,
+	const char *toolchain, char **out_from, struct error *err)
+{
+	return service->build.batch
+		       ? find_kept_batch(self, service, snapshot, toolchain, out_from, err)
+		       : find_kept(self, service, snapshot, toolchain, NULL, out_from, err);
 }
 
 /* What cannot be understood is left out: then the service is built. */

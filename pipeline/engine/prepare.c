@@ -147,19 +147,20 @@ static bool add_service(struct run *run, const struct plan_service *row, struct 
 {
 	enum step_kind forced = STEP_BUILD;
 	bool force = *run->row.force && force_matches(run, row->service->name, &forced);
-	bool build = row->action <= PLAN_RESTORE || (force && forced <= STEP_IMAGE);
+	bool pack = row->action == PLAN_BUILD || (force && forced <= STEP_IMAGE);
 	struct run_service service = {.service = row->service};
 
 	if (row->action == PLAN_SKIP && !force)
 		return true;
-	if (!build && !find_image(run, &service, row, &build, err))
+	if (!pack && !find_image(run, &service, row, &pack, err))
 		return false;
-	service.from = row->from ? memory_copy_text(row->from) : NULL;
+	bool build = pack || row->action == PLAN_RESTORE;
+
 	service.work.service = memory_copy_text(row->service->name);
 	service.work.action =
-		memory_copy_text(plan_action_name(!build                        ? PLAN_REUSE
-						  : row->action == PLAN_RESTORE ? PLAN_RESTORE
-										: PLAN_BUILD));
+		memory_copy_text(plan_action_name(row->action == PLAN_RESTORE ? PLAN_RESTORE
+						  : build                     ? PLAN_BUILD
+									      : PLAN_REUSE));
 	service.work.reason =
 		force ? memory_format("%s; asked for with --step %s", row->reason, run->row.force)
 		      : memory_copy_text(row->reason);
@@ -288,13 +289,14 @@ static void make_schedule(struct run *run)
 static bool skip_built(struct run *run, struct error *err)
 {
 	for (size_t i = 0; i < run->step_count; i++) {
-		struct run_service *service = &run->services[run->steps[i].service];
+		const struct ledger_work *work = &run->services[run->steps[i].service].work;
+		enum step_kind kind = run->steps[i].kind;
 
-		if (run->steps[i].kind <= STEP_IMAGE &&
-			strcmp(service->work.action, plan_action_name(PLAN_REUSE)) == 0)
+		if (kind <= STEP_IMAGE && text_equal(work->action, plan_action_name(PLAN_REUSE)))
 			run_set(run, i, OUTCOME_SKIPPED,
-				"it was built before with the same inputs%s%s",
-				service->from ? ", by " : "", service->from ? service->from : "");
+				"it was built before with the same inputs");
+		else if (kind == STEP_IMAGE && *work->image)
+			run_set(run, i, OUTCOME_SKIPPED, "it was made before, of the same build");
 	}
 	for (size_t i = 0; i < run->service_count; i++)
 		if (*run->services[i].work.image && !settle_image(run, i, err))

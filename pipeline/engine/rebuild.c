@@ -134,11 +134,8 @@ static bool build_again(struct rebuild *r, const char *output, const char *flag,
 	if (flag) {
 		strings_add(&argv, flag);
 		strings_add(&argv, value);
-	}
-	for (size_t i = 0; !flag && i < service->env.count; i++) {
-		strings_add(&argv, "--env");
-		strings_printf(&argv, "%s=%s", service->env.items[i].name,
-			service->env.items[i].value);
+	} else {
+		project_pairs_add(&service->env, "--env", &argv);
 	}
 	if (r->options->network)
 		strings_add(&argv, "--network");

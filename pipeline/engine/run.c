@@ -25,7 +25,6 @@ static void service_free(struct run_service *service)
 	ledger_work_free(&service->work);
 	free(service->folder);
 	free(service->layout);
-	free(service->from);
 	free(service->after);
 	batch_file_free(&service->batch);
 }

@@ -28,7 +28,6 @@ struct run_service {
 	struct ledger_work work;
 	char *folder;  /* owned: <run's folder>/<service> */
 	char *layout;  /* owned: "FOLDER:TAG" of its image; NULL while there is none */
-	char *from;    /* owned: which run built it, when that is known; NULL */
 	size_t *after; /* owned: places in run.services */
 	bool settled;  /* what it brought is recorded */
 	/* Owned: its tasks; no kind for a service that is no batch, or is not built in this run. */

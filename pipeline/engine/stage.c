@@ -20,14 +20,6 @@ char *stage_repository(const struct run *run, const struct run_service *service)
 	return memory_format("%s/%s/%s", run->site.registry, run->row.app, service->service->name);
 }
 
-static void add_pairs(struct strings *argv, const char *flag, const struct project_pairs *pairs)
-{
-	for (size_t i = 0; i < pairs->count; i++) {
-		strings_add(argv, flag);
-		strings_printf(argv, "%s=%s", pairs->items[i].name, pairs->items[i].value);
-	}
-}
-
 static void add_flag(struct strings *argv, const char *flag, const char *value)
 {
 	strings_add(argv, flag);
@@ -60,7 +52,7 @@ static bool build_command(struct run *run, const struct run_step *step, struct s
 	if (step->kind == STEP_TASK)
 		add_flag(argv, "--task", step->row.name + strlen(STEP_TASK_PREFIX));
 	else
-		add_pairs(argv, "--env", &service->service->env);
+		project_pairs_add(&service->service->env, "--env", argv);
 	add_flag(argv, "--log", "stored");
 	if (run->row.fresh)
 		strings_add(argv, "--no-restore");

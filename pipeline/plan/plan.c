@@ -186,8 +186,8 @@ static bool find_narrow(struct planning *planning, struct plan_service *row, con
 	return true;
 }
 
-/* An image that is there is cheaper than restoring what it was made from; restoring is cheaper than
- * building. */
+/* What a build made is worth restoring even when its image is there: a run has its artifacts, reports
+ * and log then, as if it had built. */
 static bool choose_source(struct planning *planning, struct plan_service *row, const char *why,
 	struct error *err)
 {
@@ -208,13 +208,12 @@ static bool choose_source(struct planning *planning, struct plan_service *row, c
 	bool packed = row->image && *row->image;
 
 	narrow = narrowed ? narrow_text(&row->unread) : NULL;
-	row->action = from && !packed ? PLAN_RESTORE : row->image ? PLAN_REUSE : PLAN_BUILD;
-	row->reason = packed && from ? memory_format("%s; built before with the same inputs, by %s",
-					       why, from)
-		      : from         ? memory_format("%s; restored from %s", why, from)
-		      : narrow       ? memory_format("%s; %s", why, narrow)
-		      : row->image   ? memory_format("%s; built before with the same inputs", why)
-				     : memory_copy_text(why);
+	row->action = from ? PLAN_RESTORE : row->image ? PLAN_REUSE : PLAN_BUILD;
+	row->reason = from         ? memory_format("%s; restored from %s%s", why, from,
+                                     packed ? ", with its image" : "")
+		      : narrow     ? memory_format("%s; %s", why, narrow)
+		      : row->image ? memory_format("%s; built before with the same inputs", why)
+				   : memory_copy_text(why);
 	return true;
 }
 

@@ -11,10 +11,10 @@
 #include "pipeline/plan/narrow.h"
 
 enum plan_action {
-	PLAN_BUILD,   /* its inputs moved, or it was never built */
-	PLAN_RESTORE, /* it was built before, and what that build made is kept; its image is not */
-	PLAN_REUSE, /* its inputs are those of something that is built already, but not what is there */
-	PLAN_SKIP, /* its inputs are those of what is there */
+	PLAN_BUILD, /* its inputs moved, or it was never built */
+	PLAN_RESTORE, /* it was built before, and what that build made is kept: artifacts, reports, log */
+	PLAN_REUSE, /* its image is that of a build whose artifacts are not kept, or not asked for */
+	PLAN_SKIP,  /* its inputs are those of what is there */
 };
 const char *plan_action_name(enum plan_action action);
 
@@ -59,8 +59,8 @@ struct plan_service {
 	struct key key;
 	char *previous_key;    /* owned; NULL: none */
 	char *previous_commit; /* owned; NULL: none */
-	char *image;           /* owned: with PLAN_REUSE, what is there; "" without image */
-	char *from;      /* owned: "run 12, commit abc" that built it, when that is kept; NULL */
+	char *image; /* owned: with PLAN_RESTORE and PLAN_REUSE, what is there; "" without image */
+	char *from;  /* owned: "run 12, commit abc" that built it, when that is kept; NULL */
 	char *built_key; /* owned: the key under which that was built, when it is not this one */
 	struct strings changed; /* paths it reads that differ from previous_commit */
 	struct strings unread;  /* of those of `uses`: what the build of built_key did not read */

@@ -377,6 +377,15 @@ const struct project_environment *project_need_environment(const struct project 
 	return NULL;
 }
 
+void project_pairs_add(const struct project_pairs *pairs, const char *flag, struct strings *out)
+{
+	for (size_t i = 0; i < pairs->count; i++) {
+		if (flag)
+			strings_add(out, flag);
+		strings_printf(out, "%s=%s", pairs->items[i].name, pairs->items[i].value);
+	}
+}
+
 char *project_service_file(const struct project_service *service, const char *name)
 {
 	scoped(text_free) char *joined = path_join(service->path, name);

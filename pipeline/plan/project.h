@@ -185,6 +185,9 @@ const struct project_service *project_need_service(const struct project *project
 const struct project_environment *project_need_environment(const struct project *project,
 	const char *name, struct error *err);
 
+/* Appends "NAME=value" of each, behind flag; NULL: just that. */
+void project_pairs_add(const struct project_pairs *pairs, const char *flag, struct strings *out);
+
 /* A path named in a service's section, as seen from the repository's root; owned. */
 char *project_service_file(const struct project_service *service, const char *name) must_use;
 

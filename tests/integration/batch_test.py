@@ -107,6 +107,31 @@ def list_and_its_artifacts():
     check("a task that is not there", (wrong.returncode, "has no step \"build:icc\"" in wrong.stderr), (2, True))
 
 
+def a_revert_restores_all_tasks():
+    def contents(document):
+        found = {}
+        for name in ("build:gcc", "build:clang", "build"):
+            for path in folder(document, name).rglob("*"):
+                found[f"{name}/{path.relative_to(folder(document, name))}"] = path.read_bytes() if path.is_file() else None
+        return found
+
+    random = LIST.replace("echo same > out/both", "head -c 32 /dev/urandom > out/$COMPILER")
+    project(random)
+    first = dogshore_json("run")
+    project(random.replace("compiles", "builds"))
+    dogshore_json("run")
+    project(random)
+    service = dogshore_json("plan")["services"][0]
+    check("plan: restore", service["action"], "restore")
+    check_contains("and from where", service["reason"], f"restored from run {first['run']}")
+    back = dogshore_json("run")
+    check("each task was restored", [r[:17] for n, r in sorted(reasons(back).items()) if ":" in n], ["restored from run"] * 2)
+    was, now = contents(first), contents(back)
+    # What merged them was this run, and says so.
+    check("what each left, and what was merged, is the first's", [n for n in {*was, *now} if was.get(n) != now.get(n)],
+          ["build/result.json"])
+
+
 def one_task_by_hand():
     project(LIST)
     out = HERE / "by-hand"
@@ -367,7 +392,7 @@ def taken_over():
     check("the run was taken over and could be cancelled", follower.returncode, 5)
 
 
-run_tests(list_and_its_artifacts, one_task_by_hand, two_tasks_leave_the_same_path, image_of_two_tasks, graph_goes_in_order, graph_with_a_failure,
+run_tests(list_and_its_artifacts, a_revert_restores_all_tasks, one_task_by_hand, two_tasks_leave_the_same_path, image_of_two_tasks, graph_goes_in_order, graph_with_a_failure,
            failures_that_are_ignored, fast_fail_ends_the_others, matrix_of_variables, fanout_takes_each_file_once,
            shard_files_as_a_variable, batches_that_are_wrong, tests_of_tasks,
           cancelled, taken_over)

@@ -47,6 +47,9 @@ phases:
     commands:
       - head -c 16 /dev/urandom >web/salt
       - cp web/main web/web; cat web/salt >>web/web
+      - printf '<testsuite name="web"><testcase name="salt" time="0.25"/></testsuite>' >web/report.xml
+      - od -An -tx1 web/salt
+reports: {unit: {base-directory: web, files: [report.xml]}}
 artifacts: {base-directory: web, files: [web]}
 """
 
@@ -86,6 +89,12 @@ def plan():
 
 def step(document, service, name="build"):
     return next(s for s in document["steps"] if (s["service"], s["name"]) == (service, name))
+
+
+def printed(document, service):
+    """What `logs` shows of what the build's commands printed."""
+    return subprocess.run([PROGRAM, "logs", str(document["run"]), service, "build"], cwd=WORK, env=ENVIRONMENT,
+                          capture_output=True, text=True, check=True).stdout
 
 
 def tree(folder):
@@ -158,9 +167,18 @@ def a_rerun_restores():
 
 
 def another_branch_with_the_same_trees_restores():
+    put("shared/x.h", "#define X 3\n")
+    put("web/README", "y")
+    commit("third")
+    run()
     git("checkout", "-q", "-b", "other", FIRST_COMMIT)
     put("README", "of no service")
     commit("other")
+    branch = run()
+    for service in ("one", "web"):
+        check_contains(f"{service}: its run restores", step(branch, service)["reason"], f"restored from run {FIRST['run']}, commit")
+        check(f"{service}: artifacts, reports, log and result are the first's", tree(output(branch, service)), tree(output(FIRST, service)))
+    check("no image is made again", step(branch, "web", "image")["status"], "skipped")
     out = HERE / "other"
     document, said = dogshore("build", "one", "--output", str(out))
     check("build by hand restores", document["restored"]["commit"], FIRST_COMMIT)
@@ -172,6 +190,8 @@ def another_branch_with_the_same_trees_restores():
         ["zstd", "-dc", out / "build.log.zst"], capture_output=True, check=True).stdout)
     check_contains("and says so", said, "restored from run")
     git("checkout", "-q", "main")
+    git("revert", "--no-edit", "HEAD")
+    run()
 
 
 def what_a_build_is_given_counts():
@@ -196,6 +216,37 @@ def building_anew_can_be_asked_for():
     check("byte by byte", tree(HERE / "newest"), tree(HERE / "anew"))
 
 
+def an_image_that_is_there_is_taken_with_what_its_build_made():
+    put("web/README", "x")
+    commit("web")
+    second = run()
+    check("another file, another build", tree(output(second, "web")) != tree(output(FIRST, "web")))
+    (WORK / "web/README").unlink()
+    commit("web: revert")
+    action, reason = plan()["web"]
+    check("plan: restore", action, "restore")
+    check_contains("and that the image is there", reason, f"restored from run {FIRST['run']}, commit {FIRST_COMMIT[:12]}, with its image")
+    back = run()
+    check("artifacts, reports, log and result are the first's", tree(output(back, "web")), tree(output(FIRST, "web")))
+    check_contains("the build says so", step(back, "web")["reason"], "restored from run")
+    check("no image was made", (step(back, "web", "image")["status"], step(back, "web", "image")["reason"]),
+          ("skipped", "it was made before, of the same build"))
+    tests, = dogshore("tests", str(back["run"]))[0]["services"]
+    check("the run has its tests", (tests["service"], tests["tests"]["passed"]), ("web", 1))
+    check_contains("and its log", printed(back, "web"), printed(FIRST, "web").strip())
+    (STATE / "store").rename(STATE / "away")
+    put("web/README", "x")
+    commit("web again")
+    action, reason = plan()["web"]
+    check("an image whose build is not kept is reused", action, "reuse")
+    check_contains("for it is the same", reason, "built before with the same inputs")
+    check("nothing is restored", step(run(), "web")["status"], "skipped")
+    (STATE / "away").rename(STATE / "store")
+    (WORK / "web/README").unlink()
+    commit("web: back")
+    run()
+
+
 def an_image_that_is_lost_is_packed_again():
     image = step(FIRST, "web", "image")["result"]["digest"]
     shutil.rmtree(STATE / "images")
@@ -214,12 +265,6 @@ def an_image_that_is_lost_is_packed_again():
     ported = run()
     check_contains("a setting of the image alone does not build", step(ported, "web")["reason"], "restored from run")
     check("it packs", step(ported, "web", "image")["status"], "passed")
-    put("dogshore.yml", PROJECT % 8080)
-    commit("the port as before")
-    action, reason = plan()["web"]
-    check("an image that is there is reused", action, "reuse")
-    check_contains("and it is told whose it is", reason, "built before with the same inputs, by run")
-    check_contains("by the step, too", step(run(), "web")["reason"], "it was built before with the same inputs, by run")
 
 
 def what_is_broken_is_built_again():
@@ -255,5 +300,6 @@ def a_failing_build_is_not_kept():
 
 
 run_tests(the_first_build_is_made, a_revert_restores, a_rerun_restores, another_branch_with_the_same_trees_restores,
-          what_a_build_is_given_counts, building_anew_can_be_asked_for, an_image_that_is_lost_is_packed_again,
+          what_a_build_is_given_counts, building_anew_can_be_asked_for,
+          an_image_that_is_there_is_taken_with_what_its_build_made, an_image_that_is_lost_is_packed_again,
           what_is_broken_is_built_again, the_store_has_a_limit, a_failing_build_is_not_kept)
