@@ -103,6 +103,13 @@ const struct session_counts *session_counts(const struct session *session)
 	return &session->counts;
 }
 
+const char *session_credentials_source(const struct session *session)
+{
+	const char *source = session->authorization.credentials.source;
+
+	return source ? source : "none";
+}
+
 void session_count_retry(struct session *session)
 {
 	session->counts.retries++;
@@ -418,87 +425,4 @@ bool session_perform(struct session *session, struct exchange *exchanges, size_t
 			!exchanges[i].tentative && !exchanges[i].relay_to)
 			return raise_no_answer(session, &exchanges[i], err);
 	return true;
-}
-
-bool session_has_code(const struct exchange *exchange, const char *code)
-{
-	struct refusal refusal;
-
-	refusal_parse(buf_str(&exchange->response.body), &refusal);
-	return text_equal(refusal.code, code);
-}
-
-bool session_next_page(const struct exchange *x, char **out_url, struct error *err)
-{
-	struct str link = str_of(http_response_header(&x->response, "Link"));
-	const char *end = memchr(link.data ? link.data : "", '>', link.size);
-
-	*out_url = NULL;
-	if (!str_starts_with(link, "<") || !end || !memmem(link.data, link.size, "next", 4))
-		return true;
-	scoped(text_free) char *target = memory_copy(link.data + 1, (size_t)(end - link.data - 1));
-	scoped(text_free) char *url = NULL;
-	if (!location_resolve(x->url, target, NULL, &url, err))
-		return error_while(err, "following the Link of %.*s", url_shown(x->url));
-	if (!url_same_origin(url, x->url))
-		return error_raise(err, ERROR_PROTOCOL, "the list goes on at another server: %.*s",
-			url_shown(url));
-	*out_url = url;
-	url = NULL;
-	return true;
-}
-
-bool session_check_digest(const struct exchange *x, const struct digest *real, struct error *err)
-{
-	const char *text = http_response_header(&x->response, "Docker-Content-Digest");
-	struct digest said;
-	char got[DIGEST_TEXT_SIZE];
-
-	if (!text || !digest_parse(str_trim(str_of(text)), &said) || digest_equal(&said, real))
-		return true;
-	digest_to_text(real, got);
-	error_raise(err, ERROR_PROTOCOL, "%s %.*s: the registry says the digest is %s, it is %s",
-		x->method, url_shown(x->url), text, got);
-	return error_next(err,
-		"the registry or a proxy before it changes content; do not trust it");
-}
-
-bool session_refuse(struct session *session, const struct exchange *exchange, const char *expected,
-	struct error *err)
-{
-	struct refusal refusal;
-	int status = exchange->response.status;
-
-	if (exchange->response.error.kind) {
-		error_raise(err, exchange->response.error.kind, "%s",
-			exchange->response.error.message);
-		return error_next(err, "is %s reachable?", session->host);
-	}
-	refusal_parse(buf_str(&exchange->response.body), &refusal);
-	error_raise(err, error_kind_of_http(status), "%s %.*s answered %d, expected %s%s%s%s%s",
-		exchange->method, url_shown(exchange->url), status, expected,
-		refusal.code[0] ? "; " : "", refusal.code, refusal.message[0] ? ": " : "",
-		refusal.message);
-	if (text_equal(refusal.code, "NAME_UNKNOWN") && session->push)
-		error_next(err, "create the repository \"%s\" first, or give --create-repository",
-			session->repository);
-	if (status == 403)
-		error_next(err, "the credentials used (%s) may not do this on %s",
-			session->authorization.credentials.source
-				? session->authorization.credentials.source
-				: "none",
-			session->repository);
-	if (status / 100 == 3)
-		error_next(err, "the registry at %s leads to nowhere: is there a proxy before it?",
-			session->host);
-	if (status == 507)
-		error_next(err, "free some space on the disk of the registry at %s", session->host);
-	if (status == 429)
-		error_next(err, "%s limits how often it is asked: try again later", session->host);
-	if (status >= 500)
-		error_next(err, "the registry at %s has trouble of its own: see its log, try again",
-			session->host);
-	if (exchange->tries >= RETRY_TRIES)
-		error_while(err, "trying %d times", exchange->tries);
-	return false;
 }

@@ -35,6 +35,8 @@ const char *session_host(const struct session *session);
 const char *session_repository(const struct session *session);
 struct clock *session_clock(const struct session *session);
 bool session_pushes(const struct session *session); /* was opened to push */
+/* Where its credentials are from, for errors; "none". */
+const char *session_credentials_source(const struct session *session);
 /* Blobs may be mounted from there: asks for the right to read it as well. */
 void session_mount_from(struct session *session, const char *repository);
 /* The registry refused a mount: the right to read its source is not asked for any more. Some token

@@ -921,8 +921,19 @@ def ghcr_answers_405_to_what_it_dislikes():
     fresh()
     registry = ScriptedRegistry(lambda r, _: (405, {}, b"") if r.kind == "manifest" and r.method == "PUT" else None)
     result = push(Layout(100), registry)
-    check("405: an error that says so", (result.status != 0, "answered 405" in result.error["message"]), (True, True))
+    check("405: it could not be done, and the error says so", (result.status, "answered 405" in result.error["message"]), (3, True))
     registry.stop()
+
+
+def status_of_a_refusal_is_never_that_of_a_wrong_command_line():
+    """Whatever a registry refuses with a 4xx, and whatever it is asked: it could not be done (3)."""
+    for status, code in ((400, "UNSUPPORTED"), (400, "MANIFEST_INVALID"), (400, "NAME_INVALID"), (405, "UNSUPPORTED"), (406, ""), (415, ""), (422, "")):
+        for what, at in (("the tag", lambda r: r.method == "GET"), ("an upload", lambda r: r.kind == "upload"), ("the manifest", lambda r: (r.method, r.kind) == ("PUT", "manifest"))):
+            fresh()
+            registry = ScriptedRegistry(lambda r, _, at=at, s=status, c=code: refuse(s, c, "no") if at(r) else None)
+            result = push(Layout(100), registry)
+            check(f"{status} {code} for {what}: exit status 3", (result.status, result.error.get("kind")), (3, "denied"))
+            registry.stop()
 
 
 def docker_hub_gets_bodies_in_one_piece():
@@ -974,7 +985,7 @@ def ecr_refuses_some_artifacts():
     registry = ScriptedRegistry(lambda r, _: refuse(405, "UNSUPPORTED", "Invalid JSON syntax") if r.kind == "manifest" and r.method == "PUT" and b"artifactType" in r.body else None)
     result = push(layout, registry)
     registry.stop()
-    check("ECR, artifacts: an error", (result.status != 0, result.document["status"]), (True, "failed"))
+    check("ECR, artifacts: an error, not a usage one", (result.status, result.document["status"]), (3, "failed"))
     check_contains("ECR, artifacts: in the registry's words", result.error["message"], "Invalid JSON syntax")
     check_contains("ECR, artifacts: it names the one that was refused", json.dumps(result.error), bill[7:19])
     check("ECR, artifacts: the image is there, and whole", "1" in registry.manifests)
