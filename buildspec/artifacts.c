@@ -36,19 +36,51 @@ static void printf_like(2, 3) say(const struct collecting *c, const char *format
 	c->say(c->self, line);
 }
 
+/* The rest of a path that begins with this folder; NULL: it does not. */
+static const char *behind(const char *folder, const char *path)
+{
+	size_t size = strlen(folder);
+
+	if (!text_starts_with(path, folder) || (path[size] && path[size] != '/'))
+		return NULL;
+	return path + size + strspn(path + size, "/");
+}
+
+/* However the source is called; NULL: it is another path. */
+static const char *behind_source(const struct artifact_place *place, const char *path)
+{
+	scoped(text_free) char *plain = memory_format("$CODEBUILD_SRC_DIR%s%s",
+		place->id ? "_" : "", place->id ? place->id : "");
+	scoped(text_free) char *braced = memory_format("${%s}", plain + 1);
+	const char *const names[] = {plain, braced, place->inside};
+	const char *rest = NULL;
+
+	for (size_t i = 0; i < countof(names) && !rest; i++)
+		rest = behind(names[i], path);
+	return rest;
+}
+
 const char *artifact_relative_pattern(const struct artifact_place *place, const char *pattern)
 {
-	static const char *const names[] = {"$CODEBUILD_SRC_DIR/", "${CODEBUILD_SRC_DIR}/"};
+	const char *behind = behind_source(place, pattern);
 
-	for (size_t i = 0; i < countof(names); i++)
-		if (text_starts_with(pattern, names[i]))
-			return pattern + strlen(names[i]);
-	if (pattern[0] == '/' && path_is_below(pattern, place->inside)) {
-		pattern += strlen(place->inside);
-		while (*pattern == '/')
-			pattern++;
+	return behind ? behind : pattern;
+}
+
+struct artifact_place artifact_place_of(const struct artifact_place *place,
+	const char *base_directory)
+{
+	for (size_t i = 0; base_directory && place->secondary && i < place->secondary->count; i++) {
+		const struct secondary_source *source = &place->secondary->items[i];
+		struct artifact_place there = *place;
+
+		there.id = source->id;
+		there.source = source->folder;
+		there.inside = source->inside;
+		if (behind_source(&there, base_directory))
+			return there;
 	}
-	return pattern;
+	return *place;
 }
 
 static bool is_excluded(const struct collecting *c, const char *path)
@@ -183,17 +215,18 @@ static bool drop(const char *folder, struct error *err)
 	return error_while(err, "collecting the artifacts");
 }
 
-bool artifact_collect(const struct artifact_spec *spec, const struct artifact_place *place,
+bool artifact_collect(const struct artifact_spec *spec, const struct artifact_place *given,
 	void (*take_line)(void *self, const char *line), void *self, struct artifact *out,
 	char **out_missing, struct error *err)
 {
 	scoped(strings_free) struct strings bases = {0};
 	scoped(artifact_free) struct artifact artifact = {0};
-	struct collecting c = {spec, place, take_line, self, &artifact, NULL};
-	scoped(text_free) char *folder = path_join(place->output, place->folder);
+	const struct artifact_place place = artifact_place_of(given, spec->base_directory);
+	struct collecting c = {spec, &place, take_line, self, &artifact, NULL};
+	scoped(text_free) char *folder = path_join(place.output, place.folder);
 
 	*out_missing = NULL;
-	if (!artifact_find_bases(place, spec->base_directory, &bases, err))
+	if (!artifact_find_bases(&place, spec->base_directory, &bases, err))
 		return false;
 	if (!bases.count) {
 		*out_missing = memory_format("no matching base directory path found for %s",
@@ -213,7 +246,7 @@ bool artifact_collect(const struct artifact_spec *spec, const struct artifact_pl
 		return true;
 	}
 	artifact.identifier = memory_copy_text(spec->identifier);
-	artifact.folder = memory_copy_text(place->folder);
+	artifact.folder = memory_copy_text(place.folder);
 	*out = artifact;
 	artifact = (struct artifact){0};
 	return true;

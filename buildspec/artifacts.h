@@ -7,6 +7,7 @@
 #define BUILDSPEC_ARTIFACTS_H
 
 #include "buildspec/buildspec.h"
+#include "buildspec/secondary_source.h"
 
 struct artifact {
 	char *identifier;     /* NULL: the primary one */
@@ -21,6 +22,9 @@ struct artifact_place {
 	const char *inside; /* what the build itself called it: absolute patterns begin with it */
 	const char *output; /* existing folder */
 	const char *folder; /* relative to output; made */
+	/* Other sources, one of which a base-directory may name; NULL: none. */
+	const struct secondary_sources *secondary;
+	const char *id; /* of the one that this place is in; NULL: the primary source */
 };
 
 /*
@@ -34,7 +38,11 @@ bool artifact_collect(const struct artifact_spec *spec, const struct artifact_pl
 	void (*say)(void *self, const char *line), void *self, struct artifact *out,
 	char **out_missing, struct error *err) must_use;
 
-/* "dist/x" of "$CODEBUILD_SRC_DIR/dist/x", and of "/codebuild/src/dist/x" when that is where the build ran; borrowed from pattern. */
+/* place, or the same in the secondary source that base_directory (or NULL) names. */
+struct artifact_place artifact_place_of(const struct artifact_place *place,
+	const char *base_directory);
+/* "dist/x" of "$CODEBUILD_SRC_DIR/dist/x", and of "/codebuild/src/dist/x" when that is where the build ran;
+ * borrowed from pattern. */
 const char *artifact_relative_pattern(const struct artifact_place *place, const char *pattern);
 /* The folders that a base-directory (or NULL) means, relative to the source; "." is itself. */
 bool artifact_find_bases(const struct artifact_place *place, const char *base_directory,

@@ -6,6 +6,7 @@
 static void build_free(struct build *build)
 {
 	shell_close(&build->shell);
+	free(build->binds);
 	cache_free(&build->cache);
 	build_log_free(&build->log);
 	arena_free(&build->arena);

@@ -15,14 +15,16 @@
 #include "base/limits.h"
 #include "buildspec/artifacts.h"
 #include "buildspec/reports.h"
+#include "buildspec/secondary_source.h"
 
 #define BUILD_LOG_LIMIT ((int64_t)1024 * 1024 * 1024)
 
 struct build_options {
-	const char *source;    /* private folder; commands start here */
-	const char *buildspec; /* file; relative to source unless absolute */
-	const char *output;    /* existing folder for artifacts */
-	const char *reports;   /* existing folder for reports (reports.h); NULL: output */
+	const char *source;                        /* private folder; commands start here */
+	const char *buildspec;                     /* file; relative to source unless absolute */
+	const struct secondary_sources *secondary; /* private, too; NULL: none */
+	const char *output;                        /* existing folder for artifacts */
+	const char *reports; /* existing folder for reports (reports.h); NULL: output */
 	const char *work; /* private folder for what the run needs itself; NULL: a temporary one */
 	/* Folders below output: of the primary artifact, and of which the secondary ones are part. */
 	const char *primary_folder, *secondary_folder; /* "primary" and "." */

@@ -26,8 +26,11 @@ static bool collect_one(struct build *build, const struct artifact_spec *spec,
 		spec->identifier ? path_join(options->secondary_folder, spec->identifier)
 				 : memory_copy_text(options->primary_folder);
 	scoped(text_free) char *normal = path_normalise(folder);
-	const struct artifact_place place = {options->source, build->shell.source_inside,
-		options->output, normal};
+	const struct artifact_place place = {.source = options->source,
+		.inside = build->shell.source_inside,
+		.output = options->output,
+		.folder = normal,
+		.secondary = options->secondary};
 	scoped(text_free) char *missing = NULL;
 	struct artifact artifact = {0};
 
@@ -61,7 +64,8 @@ static bool collect_reports(struct build *build, bool reached_build, struct erro
 	const struct build_options *options = build->options;
 	const struct artifact_place place = {.source = options->source,
 		.inside = build->shell.source_inside,
-		.output = options->reports ? options->reports : options->output};
+		.output = options->reports ? options->reports : options->output,
+		.secondary = options->secondary};
 	scoped(reporting_free) struct reporting reporting = {0};
 
 	reports_begin(&reporting, &place, &build->log.masker.secrets, build_say, &build->log,

@@ -22,6 +22,8 @@ struct build {
 	struct build_log log;
 	struct shell shell;
 	struct cache cache;
+	struct sandbox_bind
+		*binds; /* owned: of secondary sources and the cache, whose texts they borrow */
 	struct build_result *result;
 	bool succeeding;     /* CODEBUILD_BUILD_SUCCEEDING: no phase has failed so far */
 	bool failed;         /* a phase failed in a way that fails the build */

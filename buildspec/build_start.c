@@ -80,6 +80,21 @@ static void say_missing_limits(struct build *build)
 			buf_text(&missing));
 }
 
+/* Of the sources and of the cache; how many. */
+static size_t gather_binds(struct build *build)
+{
+	const struct secondary_sources *secondary = build->options->secondary;
+	size_t sources = secondary ? secondary->count : 0;
+
+	build->binds = memory_new_array(sources + build->cache.count + 1, sizeof(*build->binds));
+	for (size_t i = 0; i < sources; i++)
+		build->binds[i] = (struct sandbox_bind){secondary->items[i].folder,
+			secondary->items[i].inside, true};
+	for (size_t i = 0; i < build->cache.count; i++)
+		build->binds[sources + i] = build->cache.binds[i];
+	return sources + build->cache.count;
+}
+
 static bool open_shell(struct build *build, struct build_phase *phase, struct error *err)
 {
 	const struct build_options *options = build->options;
@@ -93,12 +108,13 @@ static bool open_shell(struct build *build, struct build_phase *phase, struct er
 
 	if (options->cache && !cache_open(&build->spec.cache, &cache, &build->cache, err))
 		return false;
+	size_t bind_count = gather_binds(build);
 	const struct shell_options shell = {.program = build->spec.minor == 1 ? "/bin/sh"
 									      : build->spec.shell,
 		.source = options->source,
 		.work = options->work,
-		.binds = build->cache.binds,
-		.bind_count = build->cache.count,
+		.binds = build->binds,
+		.bind_count = bind_count,
 		.sandbox = options->sandbox,
 		.network = options->network,
 		.limits = options->limits,

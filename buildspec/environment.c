@@ -104,6 +104,12 @@ static void set_builtin(const struct build_options *options, const char *source_
 	set(out, "CODEBUILD_LOCAL_BUILD", "true", "built-in");
 	set(out, "CODEBUILD_SRC_DIR", source_inside, "built-in");
 	set(out, "CODEBUILD_START_TIME", start, "built-in");
+	for (size_t i = 0; options->secondary && i < options->secondary->count; i++) {
+		const struct secondary_source *source = &options->secondary->items[i];
+		scoped(text_free) char *name = memory_format("CODEBUILD_SRC_DIR_%s", source->id);
+
+		set(out, name, source->inside, "built-in");
+	}
 	if (options->commit) {
 		set(out, "CODEBUILD_RESOLVED_SOURCE_VERSION", options->commit, "built-in");
 		set(out, "CODEBUILD_SOURCE_VERSION", options->commit, "built-in");

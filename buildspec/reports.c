@@ -73,7 +73,7 @@ static const char *check_source(const struct reporting *reporting, int fd)
 {
 	scoped(text_free) char *link = memory_format("/proc/self/fd/%d", fd);
 	scoped(text_free) char *real = realpath(link, NULL);
-	scoped(text_free) char *source = realpath(reporting->place->source, NULL);
+	scoped(text_free) char *source = realpath(reporting->place.source, NULL);
 	struct stat status;
 
 	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
@@ -85,7 +85,7 @@ static const char *check_source(const struct reporting *reporting, int fd)
 static char *make_place(const struct reporting *reporting, const char *name, struct error *err)
 {
 	scoped(text_free) char *folder =
-		path_join(reporting->place->output, reporting->group->folder);
+		path_join(reporting->place.output, reporting->group->folder);
 	scoped(text_free) char *to = path_join(folder, name);
 	scoped(text_free) char *parent = path_parent(to);
 	char *place = to;
@@ -148,7 +148,7 @@ static bool take_one(struct reporting *reporting, const struct report_spec *spec
 	struct error *err)
 {
 	const char *name = spec->discard_paths ? path_base(path) : path, *why = NULL;
-	scoped(text_free) char *from = path_join(reporting->place->source, path);
+	scoped(text_free) char *from = path_join(reporting->place.source, path);
 	scoped(text_free) char *to = make_place(reporting, name, err);
 	bool binary = false;
 
@@ -173,16 +173,16 @@ static bool find_files(struct reporting *reporting, const struct report_spec *sp
 {
 	scoped(strings_free) struct strings bases = {0};
 
-	if (!artifact_find_bases(reporting->place, spec->base_directory, &bases, err))
+	if (!artifact_find_bases(&reporting->place, spec->base_directory, &bases, err))
 		return false;
 	for (size_t i = 0; i < spec->files.count; i++) {
 		const char *pattern =
-			artifact_relative_pattern(reporting->place, spec->files.items[i]);
+			artifact_relative_pattern(&reporting->place, spec->files.items[i]);
 		size_t before = out_paths->count;
 
 		for (size_t b = 0; b < bases.count; b++) {
 			scoped(text_free) char *base =
-				path_join(reporting->place->source, bases.items[b]);
+				path_join(reporting->place.source, bases.items[b]);
 			scoped(strings_free) struct strings found = {0};
 
 			if (!pattern_find_files(base, pattern, &found, err))
@@ -239,6 +239,7 @@ bool reports_collect(struct reporting *reporting, const struct report_spec *spec
 	scoped(strings_free) struct strings paths = {0};
 
 	begin_group(reporting, spec, name);
+	reporting->place = artifact_place_of(reporting->given, spec->base_directory);
 	if (!find_files(reporting, spec, quiet, &paths, err))
 		return error_while(err, "collecting the reports of %s", name);
 	for (size_t i = 0; i < paths.count; i++) {
@@ -263,7 +264,11 @@ void reports_begin(struct reporting *reporting, const struct artifact_place *pla
 	const struct strings *secrets, void (*take_line)(void *self, const char *line), void *self,
 	struct reports *out)
 {
-	*reporting = (struct reporting){.place = place, .say = take_line, .self = self, .out = out};
+	*reporting = (struct reporting){.given = place,
+		.place = *place,
+		.say = take_line,
+		.self = self,
+		.out = out};
 	for (size_t i = 0; i < secrets->count; i++)
 		masker_add(&reporting->masker, secrets->items[i]);
 }

@@ -72,7 +72,8 @@ void reports_free(struct reports *reports);
 
 /* What is under way between reports_begin and reports_end. */
 struct reporting {
-	const struct artifact_place *place; /* borrowed; folder is not used */
+	const struct artifact_place *given; /* borrowed; folder is not used */
+	struct artifact_place place;        /* of the group under way */
 	void (*say)(void *self, const char *line);
 	void *self;
 	struct reports *out; /* borrowed */

@@ -26,7 +26,7 @@ char *tally_mask(struct reporting *reporting, const char *text)
 
 static bool open_lines(struct reporting *reporting)
 {
-	scoped(text_free) char *path = path_join(reporting->place->output, REPORTS_LINES);
+	scoped(text_free) char *path = path_join(reporting->place.output, REPORTS_LINES);
 
 	if (reporting->lines)
 		return true;

@@ -12,11 +12,14 @@
 static struct build_flags flags;
 static struct {
 	const char *source, *file, *artifacts, *reports, *cache;
+	struct strings secondary;
 	bool breaks;
-} given = {".", "buildspec.yml", NULL, NULL, NULL, false};
+} given = {.source = ".", .file = "buildspec.yml"};
 
 static const struct option_row run_rows[] = {
 	{"source", OPTION_TEXT, &given.source, "DIR", "what to build (default: here)", NULL},
+	{"secondary-source", OPTION_LIST, &given.secondary, "ID=DIR",
+		"another source, which the build finds at CODEBUILD_SRC_DIR_ID", NULL},
 	{"buildspec", OPTION_TEXT, &given.file, "FILE",
 		"relative to the source (default: buildspec.yml)", NULL},
 	{"artifacts", OPTION_TEXT, &given.artifacts, "DIR", "where artifacts go", NULL},
@@ -38,9 +41,10 @@ static const struct option_set run_options = {
 enum { EXIT_FAILED = 1, EXIT_INVALID = 2 };
 
 /* In a copy, so that a run leaves the source as it is. */
-static bool run_in(const char *work, const struct build_input *input, struct build_result *result,
-	struct error *err)
+static bool run_in(const char *work, const struct build_input *input,
+	const struct secondary_sources *secondary, struct build_result *result, struct error *err)
 {
+	scoped(secondary_sources_free) struct secondary_sources copies = {0};
 	scoped(text_free) char *source = path_join(work, "src");
 	scoped(text_free) char *output =
 		given.artifacts ? memory_copy_text(given.artifacts) : path_join(work, "artifacts");
@@ -48,6 +52,7 @@ static bool run_in(const char *work, const struct build_input *input, struct bui
 		given.reports ? memory_copy_text(given.reports) : path_join(work, "reports");
 	struct build_options options = {.source = source,
 		.buildspec = given.file,
+		.secondary = &copies,
 		.output = output,
 		.reports = reports,
 		.work = work,
@@ -69,8 +74,10 @@ static bool run_in(const char *work, const struct build_input *input, struct bui
 		return false;
 	options.break_fds[0] = breakpoint.terminal_fd;
 	options.break_fds[1] = breakpoint.notify_fd;
-	if (!folder_copy(given.source, source, err) || !folder_make(output, 0755, err) ||
-		!folder_make(reports, 0755, err) || !cancel_watch(&options.cancel_fd, err))
+	if (!folder_copy(given.source, source, err) ||
+		!secondary_sources_copy(secondary, work, options.sandbox, &copies, err) ||
+		!folder_make(output, 0755, err) || !folder_make(reports, 0755, err) ||
+		!cancel_watch(&options.cancel_fd, err))
 		return false;
 	live_log_begin(!breakpoint.relay);
 	bool done = build_run(&options, result, err);
@@ -108,9 +115,12 @@ static bool run(struct command_context *context, struct error *err)
 	scoped(work_folder_remove) struct work_folder work = {0};
 	scoped(build_result_free) struct build_result result = {0};
 	scoped(build_input_free) struct build_input input = {0};
+	scoped(secondary_sources_free) struct secondary_sources secondary = {0};
 
-	if (!build_input_read(&flags, &input, err) || !work_folder_make(&work, err) ||
-		!run_in(work.path, &input, &result, err))
+	if (!build_input_read(&flags, &input, err) ||
+		!secondary_sources_parse(&given.secondary, !flags.no_sandbox, &secondary, err) ||
+		!work_folder_make(&work, err) ||
+		!run_in(work.path, &input, &secondary, &result, err))
 		return false;
 	report(context, &result);
 	return true;

@@ -11,10 +11,13 @@
 static struct build_flags flags;
 static struct {
 	const char *source, *file;
-} given = {".", "buildspec.yml"};
+	struct strings secondary;
+} given = {.source = ".", .file = "buildspec.yml"};
 
 static const struct option_row rows[] = {
 	{"source", OPTION_TEXT, &given.source, "DIR", "what would be built (default: here)", NULL},
+	{"secondary-source", OPTION_LIST, &given.secondary, "ID=DIR",
+		"another source, which the build would find at CODEBUILD_SRC_DIR_ID", NULL},
 	{"buildspec", OPTION_TEXT, &given.file, "FILE",
 		"relative to the source (default: buildspec.yml)", NULL},
 	{"env", OPTION_LIST, &flags.env, "NAME=VALUE", "a variable; wins over the buildspec's",
@@ -49,12 +52,15 @@ static bool explain_spec(struct command_context *context, const struct buildspec
 {
 	scoped(environment_free) struct environment environment = {0};
 	scoped(build_input_free) struct build_input input = {0};
+	scoped(secondary_sources_free) struct secondary_sources secondary = {0};
 	scoped(buf_free) struct buf text = {0};
 
-	if (!build_input_read(&flags, &input, err))
+	if (!build_input_read(&flags, &input, err) ||
+		!secondary_sources_parse(&given.secondary, !flags.no_sandbox, &secondary, err))
 		return false;
 	const struct build_options build = {.source = given.source,
 		.env = &input.env,
+		.secondary = &secondary,
 		.sandbox = !flags.no_sandbox};
 	const struct explanation explanation = {given.file, spec, &environment};
 

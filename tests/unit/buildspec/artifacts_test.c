@@ -123,6 +123,50 @@ TEST(absolute_patterns_mean_the_builds_own_folder)
 	check_content(&scene, "primary/lib/a.so", "two");
 }
 
+/* The sample with several sources in CodeBuild's guide has both: the variable alone and with "_ID". */
+TEST(a_base_directory_may_be_a_source)
+{
+	scoped(error_free) struct error err = {0};
+	scoped(scene_free) struct scene scene = scene_new();
+	scoped(text_free) char *other = path_join(scene.source, "other");
+	char id[] = "lib", inside[] = "/codebuild/secondary/lib";
+	struct secondary_source source = {id, other, inside};
+	const struct secondary_sources secondary = {&source, 1};
+	const struct artifact_place place = {.source = scene.source,
+		.inside = "/codebuild/src",
+		.output = scene.output,
+		.folder = "primary",
+		.secondary = &secondary};
+	const struct {
+		const char *base, *file, *expected; /* path of the artifact, NULL: there is none */
+	} cases[] = {
+		{"$CODEBUILD_SRC_DIR", "dist/rooms", "dist/rooms"},
+		{"${CODEBUILD_SRC_DIR}", "dist/rooms", "dist/rooms"},
+		{"/codebuild/src", "dist/rooms", "dist/rooms"},
+		{"$CODEBUILD_SRC_DIR_lib", "rooms", "rooms"},
+		{"${CODEBUILD_SRC_DIR_lib}/", "rooms", "rooms"},
+		{"/codebuild/secondary/lib", "rooms", "rooms"},
+		{"$CODEBUILD_SRC_DIR_lib", "$CODEBUILD_SRC_DIR_lib/rooms", "rooms"},
+		{"$CODEBUILD_SRC_DIR_lib", "dist/rooms", NULL},
+		{"$CODEBUILD_SRC_DIR_lib/..", "dist/rooms", NULL},
+		{"$CODEBUILD_SRC_DIR_libs", "rooms", NULL},
+		{"$CODEBUILD_SRC_DIR_li", "rooms", NULL},
+	};
+
+	for (size_t i = 0; i < countof(cases); i++) {
+		const struct artifact_spec spec = {.files = texts_of(cases[i].file),
+			.base_directory = cases[i].base};
+
+		CHECK_OK(artifact_collect(&spec, &place, hear, &scene, &scene.artifact,
+			&scene.missing, &err));
+		CHECK_INT(scene.missing == NULL, cases[i].expected != NULL);
+		CHECK_TEXT(scene.artifact.files.count ? scene.artifact.files.items[0] : NULL,
+			cases[i].expected);
+		artifact_free(&scene.artifact);
+		text_free(&scene.missing);
+	}
+}
+
 TEST(links_are_followed_as_far_as_the_source_goes)
 {
 	scoped(error_free) struct error err = {0};
