@@ -1,5 +1,6 @@
 #include "builders/executor/work_folder.h"
 
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -76,7 +77,7 @@ static const char *place(void)
 }
 
 /* Waits for the end of everybody who has the other end of the leash, that is us and our keepers. The
- * folder's lock and those of our caller stay held until it is done. */
+ * locks of our caller stay held until it is done. */
 static _Noreturn void bury(const char *path, int leash)
 {
 	static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP};
@@ -119,18 +120,34 @@ static void start_undertaker(struct work_folder *folder)
 	folder->leash = ends[1];
 }
 
+/* Before there is a folder; what has that name then is not ours to remove. */
+static void dismiss_undertaker(struct work_folder *folder)
+{
+	if (folder->undertaker)
+		kill(folder->undertaker, SIGKILL);
+	text_free(&folder->path);
+	work_folder_remove(folder);
+}
+
 bool work_folder_make(struct work_folder *out_folder, struct error *err)
 {
 	const char *parent = place();
+	char random[17];
 
 	sweep(parent);
-	if (!folder_make_temporary(parent, PREFIX, &out_folder->path, err))
+	random_hex(random, sizeof(random) - 1);
+	out_folder->path = memory_format("%s/" PREFIX "%s", parent, random);
+	/* First, so that there is never a folder that nobody would remove. */
+	start_undertaker(out_folder);
+	if (mkdir(out_folder->path, 0700) < 0) {
+		error_raise_errno(err, "make a private folder in \"%s\"", parent);
+		dismiss_undertaker(out_folder);
 		return error_next(err, "say where builds may work: DOGSHORE_WORK=DIR");
+	}
 	int fd = open(out_folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
 		out_folder->lock_fd = fd;
-		start_undertaker(out_folder);
 		return true;
 	}
 	error_raise_errno(err, "lock \"%s\"", out_folder->path);
