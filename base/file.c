@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -174,13 +175,53 @@ bool file_remove(const char *path, struct error *err)
 	return true;
 }
 
+int file_open_unnamed(const char *folder, mode_t mode)
+{
+	int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+
+	/* Kernels and file systems that do not know the flag take the folder for what to open. */
+	if (fd < 0 && (errno == EISDIR || errno == EINVAL))
+		errno = EOPNOTSUPP;
+	return fd;
+}
+
+int file_link_unnamed(int fd, const char *path)
+{
+	char self[64];
+
+	/* For root, without a look into /proc. */
+	if (linkat(fd, "", AT_FDCWD, path, AT_EMPTY_PATH) == 0)
+		return 0;
+	if (errno == EEXIST)
+		return -1;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+}
+
+/* A name beside path, for as long as the file may not have that. */
+static char *hidden_name(const char *path)
+{
+	scoped(text_free) char *parent = path_parent(path);
+	uint32_t random;
+
+	/* So few bytes are there at once, whole. */
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		abort();
+	scoped(text_free) char *hidden = memory_format(".%s.%08x", path_base(path), random);
+
+	return path_join(parent, hidden);
+}
+
 bool new_file_create(struct new_file *file, const char *path, mode_t mode, struct error *err)
 {
 	scoped(text_free) char *parent = path_parent(path);
-	scoped(text_free) char *hidden = memory_format(".%s.XXXXXX", path_base(path));
-	char *temporary = path_join(parent, hidden);
-	int fd = mkostemp(temporary, O_CLOEXEC);
+	char *temporary = NULL;
+	int fd = file_open_unnamed(parent, 0600);
 
+	if (fd < 0 && errno == EOPNOTSUPP) {
+		temporary = hidden_name(path);
+		fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	}
 	if (fd < 0) {
 		error_raise_errno(err, "create a file beside \"%s\"", path);
 		free(temporary);
@@ -206,17 +247,33 @@ static bool sync_parent(const char *path, struct error *err)
 	return true;
 }
 
+/* A name can be given, or taken over from another file, but not both in one step. */
+static bool name_file(struct new_file *file, struct error *err)
+{
+	if (file->temporary || file_link_unnamed(file->fd, file->path) == 0)
+		return true;
+	if (errno == EEXIST) {
+		file->temporary = hidden_name(file->path);
+		if (file_link_unnamed(file->fd, file->temporary) == 0)
+			return true;
+		text_free(&file->temporary);
+	}
+	return error_raise_errno(err, "put \"%s\" in place", file->path);
+}
+
 bool new_file_commit(struct new_file *file, bool durable, struct error *err)
 {
 	if (durable && fsync(file->fd) < 0)
 		return error_raise_errno(err, "write \"%s\" to the disk", file->path);
+	if (!name_file(file, err))
+		return false;
 	/* Closing can report that a network file system lost the bytes. */
 	int closed = close(file->fd);
 
 	file->fd = 0;
 	if (closed < 0)
 		return error_raise_errno(err, "close \"%s\"", file->path);
-	if (rename(file->temporary, file->path) < 0)
+	if (file->temporary && rename(file->temporary, file->path) < 0)
 		return error_raise_errno(err, "put \"%s\" in place", file->path);
 	text_free(&file->temporary);
 	if (durable && !sync_parent(file->path, err))

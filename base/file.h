@@ -58,11 +58,18 @@ bool folder_walk(const char *root,
 		struct error *err),
 	void *context, struct error *err) must_use;
 
-/* A file that appears whole under its name at commit, or never. */
+/* Opens a file that has no name yet (O_TMPFILE), for reading and writing: nothing is left of it when we
+ * die. -1 with EOPNOTSUPP where the file system has no such files, else with errno of open(2). */
+int file_open_unnamed(const char *folder, mode_t mode);
+/* Gives it its name. -1 with errno: EEXIST when something else has the name. */
+int file_link_unnamed(int fd, const char *path);
+
+/* A file that appears whole under its name at commit, or never. A process that is killed leaves nothing
+ * beside it either, but where the file system has only files with names. */
 struct new_file {
 	int fd;          /* open for writing between create and commit/discard; 0 when all-zero */
 	char *path;      /* owned: the final name */
-	char *temporary; /* owned */
+	char *temporary; /* owned: its name until then; NULL: it has none */
 };
 bool new_file_create(struct new_file *file, const char *path, mode_t mode, struct error *err)
 	must_use;

@@ -171,11 +171,11 @@ bool layout_read_blob(const struct layout *layout, const struct digest *digest, 
 static int open_blob(const struct layout *layout, char **out_temporary)
 {
 	scoped(text_free) char *folder = path_join(layout->path, "blobs/sha256");
-	int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
+	int fd = file_open_unnamed(folder, 0644);
 	uint64_t random;
 
 	*out_temporary = NULL;
-	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+	if (fd >= 0 || errno != EOPNOTSUPP)
 		return fd;
 	random_bytes(&random, sizeof(random));
 	*out_temporary = memory_format("%s/.new-%016llx", folder, (unsigned long long)random);
@@ -206,12 +206,10 @@ bool layout_blob_create(const struct layout *layout, struct layout_blob *out_blo
 /* Gives a file without a name its name. Another process may have put the same blob there. */
 static bool link_blob(int fd, const char *path, struct error *err)
 {
-	char self[64];
 	struct stat ours, theirs;
 
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
 	for (int tries = 0; tries < 10; tries++) {
-		if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+		if (file_link_unnamed(fd, path) == 0)
 			return true;
 		if (errno != EEXIST)
 			break;

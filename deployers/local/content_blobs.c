@@ -16,12 +16,11 @@ bool new_blob_create(struct content *content, const char *file, struct new_blob 
 	struct new_blob blob = {.fd = -1};
 
 	if (!file)
-		blob.fd = open(content->uploads, O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
+		blob.fd = file_open_unnamed(content->uploads, 0644);
 	if (file) {
 		blob.temporary = path_join(content->uploads, file);
 		blob.fd = open(blob.temporary, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
-	} else if (blob.fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT)) {
-		/* A file system without O_TMPFILE. */
+	} else if (blob.fd < 0 && errno == EOPNOTSUPP) {
 		blob.temporary = path_join(content->uploads, "XXXXXX");
 		blob.fd = mkostemp(blob.temporary, O_CLOEXEC);
 	}
@@ -76,8 +75,6 @@ static bool is_there(const struct new_blob *blob, const char *path)
 
 static bool name_blob(struct new_blob *blob, const char *path, struct error *err)
 {
-	scoped(text_free) char *self = memory_format("/proc/self/fd/%d", blob->fd);
-
 	if (is_there(blob, path))
 		return true;
 	if (blob->temporary) {
@@ -86,7 +83,7 @@ static bool name_blob(struct new_blob *blob, const char *path, struct error *err
 		text_free(&blob->temporary);
 		return true;
 	}
-	if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+	if (file_link_unnamed(blob->fd, path) == 0)
 		return true;
 	if (errno != EEXIST)
 		return error_raise_errno(err, "name blob \"%s\"", path);
