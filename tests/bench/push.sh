@@ -62,12 +62,17 @@ python3 "$HERE/layout.py" "$W/ready" "$LAYERS" "$LAYER_MB" random zstd
 for ((i = 0; i < N; i++)); do
 	empty
 	run "$W/peer.first" "${skopeo_copy[@]}" "oci:$W/ready:1" "docker://$host/t:1"
-	run "$W/peer.noop" "${skopeo_copy[@]}" "oci:$W/ready:1" "docker://$host/t:1"
+	for ((j = 0; j < 5; j++)); do
+		run "$W/peer.noop" "${skopeo_copy[@]}" "oci:$W/ready:1" "docker://$host/t:1"
+	done
 	run "$W/peer.one" "${skopeo_copy[@]}" "oci:$W/ready:2" "docker://$host/t:1"
 	empty
 	run "$W/first" "$DOGSHORE" image push "$W/ready:1" "$host/t:1"
 	[ "$i" -gt 0 ] || verified 1
-	run "$W/noop" "$DOGSHORE" image push "$W/ready:1" "$host/t:1"
+	# One after the other, as it was measured when the limit was set.
+	for ((j = 0; j < 5; j++)); do
+		run "$W/noop" "$DOGSHORE" image push "$W/ready:1" "$host/t:1"
+	done
 	requests "$W/noop.requests" "$DOGSHORE" image push "$W/ready:1" "$host/t:1"
 	if ((i % 2)); then
 		run "$W/one" "$DOGSHORE" image push "$W/ready:2" "$host/t:1"
