@@ -86,6 +86,8 @@ bool build_run(const struct build_options *options, struct build_result *out_res
 /* The result as one JSON object in the words of CodeBuild: status, phases, exported_variables,
  * artifacts, reports, error. */
 void build_result_write(const struct build_result *result, struct json_writer *w);
+/* The same as members of an open object. */
+void build_result_write_members(const struct build_result *result, struct json_writer *w);
 /* "phases":[…] and "exported_variables":{…} as members of an open object. */
 void build_result_write_phases(const struct build_result *result, struct json_writer *w);
 void build_result_write_exported(const struct build_result *result, struct json_writer *w);

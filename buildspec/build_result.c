@@ -52,9 +52,20 @@ static void write_artifact(const struct artifact *artifact, struct json_writer *
 	json_object_end(w);
 }
 
-void build_result_write(const struct build_result *result, struct json_writer *w)
+static void write_problem(const struct build_result *result, struct json_writer *w)
 {
+	json_key(w, "error");
 	json_object_begin(w);
+	json_put_text(w, "code", "YAML_FILE_ERROR");
+	json_put_text(w, "message", result->problem.message);
+	json_put_text(w, "path", result->problem.path);
+	json_put_int(w, "line", result->problem.line);
+	json_put_int(w, "column", result->problem.column);
+	json_object_end(w);
+}
+
+void build_result_write_members(const struct build_result *result, struct json_writer *w)
+{
 	json_put_text(w, "status", result->succeeded ? "SUCCEEDED" : "FAILED");
 	json_put_time(w, "started_at", result->started_at);
 	json_put_int(w, "duration_ms", result->duration_ms);
@@ -66,15 +77,13 @@ void build_result_write(const struct build_result *result, struct json_writer *w
 		write_artifact(&result->artifacts[i], w);
 	json_array_end(w);
 	reports_write(&result->reports, w);
-	if (result->problem.given) {
-		json_key(w, "error");
-		json_object_begin(w);
-		json_put_text(w, "code", "YAML_FILE_ERROR");
-		json_put_text(w, "message", result->problem.message);
-		json_put_text(w, "path", result->problem.path);
-		json_put_int(w, "line", result->problem.line);
-		json_put_int(w, "column", result->problem.column);
-		json_object_end(w);
-	}
+	if (result->problem.given)
+		write_problem(result, w);
+}
+
+void build_result_write(const struct build_result *result, struct json_writer *w)
+{
+	json_object_begin(w);
+	build_result_write_members(result, w);
 	json_object_end(w);
 }

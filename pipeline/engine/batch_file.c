@@ -13,28 +13,41 @@ void batch_file_free(struct batch_file *file)
 	*file = (struct batch_file){0};
 }
 
+/* *out_given: it has a batch section, which is planned then. */
+static bool take_spec(struct batch_file *file, const struct buildspec *spec,
+	const struct buildspec_findings *findings, bool *out_given, struct error *err)
+{
+	const struct buildspec_finding *wrong = buildspec_first_error(findings);
+
+	if (wrong && !wrong->line)
+		return error_raise(err, ERROR_INVALID, "%s: %s", file->path, wrong->message);
+	if (wrong)
+		return error_raise(err, ERROR_INVALID, "%s:%d:%d: %s%s%s", file->path, wrong->line,
+			wrong->column, wrong->path, *wrong->path ? ": " : "", wrong->message);
+	file->kind = spec->batch.kind;
+	*out_given = file->kind != BATCH_NONE;
+	if (*out_given)
+		batch_make_plan(&spec->batch, &file->arena, &file->plan);
+	return true;
+}
+
 static bool read_text(struct batch_file *file, struct str text, struct error *err)
 {
 	scoped(buildspec_findings_free) struct buildspec_findings findings = {0};
 	struct buildspec *spec = arena_new(&file->arena, sizeof(*spec));
+	bool given;
 
 	/* The spec borrows from its text. */
 	text.data = arena_copy(&file->arena, text.data, text.size);
 	buildspec_parse(text, &file->arena, spec, &findings);
-	const struct buildspec_finding *wrong = buildspec_first_error(&findings);
-
-	if (wrong)
-		return error_raise(err, ERROR_INVALID, "%s:%d:%d: %s: %s", file->path, wrong->line,
-			wrong->column, wrong->path, wrong->message);
-	if (!spec->batch.kind) {
-		error_raise(err, ERROR_INVALID,
-			"%s has no batch section, and the service is built as a batch", file->path);
-		return error_next(err, "add one, or remove \"batch: true\" below build: in %s",
-			PROJECT_FILE);
-	}
-	file->kind = spec->batch.kind;
-	batch_make_plan(&spec->batch, &file->arena, &file->plan);
-	return true;
+	if (!take_spec(file, spec, &findings, &given, err))
+		return false;
+	if (given)
+		return true;
+	error_raise(err, ERROR_INVALID,
+		"%s has no batch section, and the service is built as a batch", file->path);
+	return error_next(err, "add one, or remove \"batch: true\" below build: in %s",
+		PROJECT_FILE);
 }
 
 bool batch_file_read(const struct project_service *service, struct snapshot *snapshot,
@@ -47,6 +60,25 @@ bool batch_file_read(const struct project_service *service, struct snapshot *sna
 	if (!snapshot_read(snapshot, file.path, BUILDSPEC_LIMIT, &text, err) ||
 		!read_text(&file, buf_str(&text), err))
 		return error_while(err, "planning the batch of %s", service->name);
+	*out = file;
+	file = (struct batch_file){0};
+	return true;
+}
+
+bool batch_file_load(const char *source, const char *buildspec, struct batch_file *out,
+	struct error *err)
+{
+	scoped(batch_file_free) struct batch_file file = {.path = memory_copy_text(buildspec)};
+	scoped(buildspec_findings_free) struct buildspec_findings findings = {0};
+	scoped(text_free) char *path = path_join(source, buildspec);
+	struct buildspec *spec = arena_new(&file.arena, sizeof(*spec));
+	bool given;
+
+	buildspec_load(path, &file.arena, spec, &findings);
+	if (!take_spec(&file, spec, &findings, &given, err))
+		return error_while(err, "planning the batch");
+	if (!given)
+		return error_raise(err, ERROR_INVALID, "%s has no batch section", file.path);
 	*out = file;
 	file = (struct batch_file){0};
 	return true;
