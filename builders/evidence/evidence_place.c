@@ -133,15 +133,29 @@ static bool fetch_image(struct evidence_place *out, const struct reference *refe
 	return !options->image || fetch_parts(out, &manifest, options->layers, 0, err);
 }
 
+/* A plain form counts as the manifest that it was made of. */
+static bool restore_manifest(struct evidence_place *out, const struct artifact_entry *entry,
+	const char *what, struct manifest *out_manifest, struct error *err)
+{
+	struct str text = str_of(entry->inner);
+	struct digest written;
+
+	return manifest_parse(text, NULL, what, out_manifest, err) &&
+	       layout_write_blob(&out->layout, text, &written, err);
+}
+
 static bool fetch_artifact(struct evidence_place *out, const struct artifact_entry *entry,
 	struct error *err)
 {
 	scoped(manifest_free) struct manifest manifest = {0};
+	scoped(artifact_entry_free) struct artifact_entry restored = {0};
 	scoped(text_free) char *what =
 		memory_format("the referrer %s", entry->tag ? entry->tag : entry->artifact_type);
 	bool wanted = !evidence_is_plain(entry) || evidence_is_sbom(entry->artifact_type);
 
-	if (!fetch_manifest(out, &entry->manifest.digest, what, &manifest, err))
+	if (entry->inner ? !restore_manifest(out, entry, what, &manifest, err) ||
+				   !artifact_restore(entry, &restored, err)
+			 : !fetch_manifest(out, &entry->manifest.digest, what, &manifest, err))
 		return false;
 	for (size_t i = 0; wanted && i <= manifest.count; i++) {
 		const struct blob_name *blob =
@@ -154,7 +168,8 @@ static bool fetch_artifact(struct evidence_place *out, const struct artifact_ent
 	}
 	if (entry->tag)
 		return layout_set_tag(&out->layout, entry->tag, &entry->manifest, NULL, err);
-	return layout_list(&out->layout, artifact_descriptor(entry), err);
+	return layout_list(&out->layout, artifact_descriptor(entry->inner ? &restored : entry),
+		err);
 }
 
 static bool fetch_evidence(struct evidence_place *out, struct error *err)
@@ -224,13 +239,18 @@ bool evidence_place_publish(struct evidence_place *place, int64_t *out_pushed, s
 {
 	scoped(artifact_list_free) struct artifact_list list = {0};
 
+	struct referrers_pushed pushed;
+
 	*out_pushed = 0;
 	if (!place->session)
 		return true;
-	return artifact_list_read(&place->layout, &place->subject.digest, &list, err) &&
-	       referrers_push(place->session,
-		       &(struct image_source){.manifest = read_manifest,
-			       .blob = open_blob,
-			       .self = &place->layout},
-		       &place->subject.digest, &list, out_pushed, err);
+	if (!artifact_list_read(&place->layout, &place->subject.digest, &list, err) ||
+		!referrers_push(place->session,
+			&(struct image_source){.manifest = read_manifest,
+				.blob = open_blob,
+				.self = &place->layout},
+			&place->subject.digest, &list, &pushed, err))
+		return false;
+	*out_pushed = pushed.count;
+	return true;
 }

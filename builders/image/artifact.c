@@ -2,6 +2,7 @@
 
 #include "base/json_writer.h"
 #include "base/memory.h"
+#include "builders/image/plain_artifact.h"
 
 #include <stdlib.h>
 
@@ -17,6 +18,7 @@ void artifact_entry_free(struct artifact_entry *entry)
 {
 	free(entry->artifact_type);
 	free(entry->tag);
+	free(entry->inner);
 	json_free(&entry->annotations);
 	*entry = (struct artifact_entry){0};
 }
@@ -39,9 +41,13 @@ void artifact_list_add(struct artifact_list *list, struct artifact_entry *entry)
 const struct artifact_entry *artifact_list_find(const struct artifact_list *list,
 	const struct digest *digest)
 {
-	for (size_t i = 0; i < list->count; i++)
-		if (memcmp(list->items[i].manifest.digest.bytes, digest->bytes, DIGEST_SIZE) == 0)
-			return &list->items[i];
+	for (size_t i = 0; i < list->count; i++) {
+		const struct artifact_entry *entry = &list->items[i];
+
+		if (digest_equal(&entry->manifest.digest, digest) ||
+			(entry->inner && digest_equal(&entry->inner_digest, digest)))
+			return entry;
+	}
 	return NULL;
 }
 
@@ -304,6 +310,38 @@ bool artifact_list_read(const struct layout *layout, const struct digest *subjec
 	return true;
 }
 
+bool artifact_restore(const struct artifact_entry *plain, struct artifact_entry *out_entry,
+	struct error *err)
+{
+	struct digest subject;
+
+	/* It was read once before. */
+	return artifact_parse(str_of(plain->inner), "a referrer", &subject, out_entry, err) ||
+	       error_while(err, "reading what a plain form holds");
+}
+
+/* An annotation that holds no referrer is only an annotation. */
+void artifact_look_inside(struct artifact_entry *entry)
+{
+	const char *text = plain_artifact_inner(entry->annotations);
+	struct artifact_entry inner;
+	struct error ignored = {0};
+	struct digest subject;
+
+	if (!text)
+		return;
+	if (!artifact_parse(str_of(text), "an annotation", &subject, &inner, &ignored)) {
+		error_ignore(&ignored,
+			"somebody else's, or damaged: the plain form is what there is");
+		return;
+	}
+	inner.inner = memory_copy_text(text);
+	inner.inner_digest = inner.manifest.digest;
+	inner.manifest = entry->manifest;
+	artifact_entry_free(entry);
+	*entry = inner;
+}
+
 bool artifact_list_parse(struct str text, const char *what, struct artifact_list *list,
 	struct error *err)
 {
@@ -326,6 +364,7 @@ bool artifact_list_parse(struct str text, const char *what, struct artifact_list
 			continue;
 		if (!read_descriptor(json_at(manifests, i), what, &entry, err))
 			return false;
+		artifact_look_inside(&entry);
 		artifact_list_add(list, &entry);
 	}
 	return true;
@@ -334,10 +373,15 @@ bool artifact_list_parse(struct str text, const char *what, struct artifact_list
 struct json *artifact_descriptor(const struct artifact_entry *entry)
 {
 	char digest[DIGEST_TEXT_SIZE];
+	/* distribution-spec: without an artifactType that of the configuration counts. */
+	const char *type = entry->inner ? MEDIA_TYPE_CONFIG : entry->artifact_type;
+	struct json *annotations = json_copy(entry->annotations);
 
+	if (entry->inner)
+		annotations = plain_artifact_note(annotations, str_of(entry->inner));
 	digest_to_text(&entry->manifest.digest, digest);
 	return json_object_of("mediaType", json_text_new(entry->manifest.media_type), "digest",
 		json_text_new(digest), "size", json_int_new(entry->manifest.size_bytes),
-		"artifactType", *entry->artifact_type ? json_text_new(entry->artifact_type) : NULL,
-		"annotations", entry->annotations ? json_copy(entry->annotations) : NULL, NULL);
+		"artifactType", *type ? json_text_new(type) : NULL, "annotations", annotations,
+		NULL);
 }

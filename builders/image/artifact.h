@@ -47,6 +47,10 @@ struct artifact_entry {
 	char *artifact_type;      /* owned; "" when it says none */
 	struct json *annotations; /* owned; NULL: none */
 	char *tag; /* owned; "sha256-….sig" when that is how it is found, else NULL */
+	/* Owned: the manifest itself when the registry has only its plain form (plain_artifact.h), whose
+	 * digest `manifest` is; type and annotations are those of inner. Else NULL. */
+	char *inner;
+	struct digest inner_digest;
 };
 
 struct artifact_list {
@@ -57,6 +61,7 @@ void artifact_entry_free(struct artifact_entry *entry);
 void artifact_list_free(struct artifact_list *list);
 /* Takes the entry. */
 void artifact_list_add(struct artifact_list *list, struct artifact_entry *entry);
+/* Under that digest, or under another as its plain form. */
 const struct artifact_entry *artifact_list_find(const struct artifact_list *list,
 	const struct digest *digest);
 
@@ -74,6 +79,12 @@ bool artifact_list_read(const struct layout *layout, const struct digest *subjec
  */
 bool artifact_parse(struct str text, const char *what, struct digest *out_subject,
 	struct artifact_entry *out_entry, struct error *err) must_use;
+
+/* If it is a plain form, it counts as what it holds: type, annotations, inner. */
+void artifact_look_inside(struct artifact_entry *entry);
+/* The entry of a plain form as it was before. */
+bool artifact_restore(const struct artifact_entry *plain, struct artifact_entry *out_entry,
+	struct error *err) must_use;
 
 /*
  * Reads the list of referrers that a registry gives: an index whose descriptors carry artifactType

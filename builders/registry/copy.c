@@ -282,12 +282,24 @@ static bool pull_manifest(struct puller *p, struct str body, const char *media_t
 	return layout_write_blob(p->layout, body, &written, err);
 }
 
+/* A registry that has but the plain form gives back what it was made of. */
+static bool pull_inner(struct puller *p, const struct artifact_entry *plain, struct error *err)
+{
+	scoped(artifact_entry_free) struct artifact_entry entry = {0};
+
+	return artifact_restore(plain, &entry, err) &&
+	       pull_manifest(p, str_of(plain->inner), entry.manifest.media_type, 0, err) &&
+	       layout_list(p->layout, artifact_descriptor(&entry), err);
+}
+
 /* One manifest about the image, listed as the layout lists such: without a tag, or with cosign's. */
 static bool pull_referrer(struct puller *p, const struct artifact_entry *entry, struct error *err)
 {
 	scoped(buf_free) struct buf body = {0};
 	scoped(text_free) char *type = NULL;
 
+	if (entry->inner)
+		return pull_inner(p, entry, err);
 	if (!fetch_manifest(p->session, &entry->manifest.digest, &body, &type, err) ||
 		!pull_manifest(p, buf_str(&body), type, 0, err))
 		return false;

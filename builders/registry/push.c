@@ -318,6 +318,7 @@ static bool push_referrers(struct pusher *p, const struct digest *digest, bool m
 {
 	scoped(artifact_list_free) struct artifact_list list = {0};
 	const char *folder = p->options->note_folder;
+	struct referrers_pushed pushed;
 
 	if (!p->source->referrers)
 		return true;
@@ -325,8 +326,10 @@ static bool push_referrers(struct pusher *p, const struct digest *digest, bool m
 		return false;
 	if (list.count == 0 || (!moved && pushed_note_find(folder, p->target, digest, &list)))
 		return true;
-	if (!referrers_push(p->session, p->source, digest, &list, &p->result->referrers, err))
+	if (!referrers_push(p->session, p->source, digest, &list, &pushed, err))
 		return false;
+	p->result->referrers = pushed.count;
+	p->result->plain_referrers = pushed.plain;
 	pushed_note_write(folder, p->target, digest, &list);
 	return true;
 }
@@ -452,6 +455,7 @@ void push_write_json(const struct push_result *result, const struct reference *t
 	json_put_int(&w, "existing", result->existing);
 	json_put_int(&w, "mounted", result->mounted);
 	json_put_int(&w, "referrers", result->referrers);
+	put_count(&w, "plain_referrers", result->plain_referrers);
 	json_put_int(&w, "bytes_sent", counts->bytes_sent);
 	json_key(&w, "requests");
 	json_object_begin(&w);

@@ -54,6 +54,7 @@ struct push_result {
 	struct digest digest;
 	int64_t uploaded, existing, mounted; /* blobs */
 	int64_t referrers;                   /* manifests about the image that were not there */
+	int64_t plain_referrers;             /* of them: as plain images (plain_artifact.h) */
 	struct session_counts counts;
 	struct strings warnings; /* what the registry wants people to know */
 	int64_t duration_ms;

@@ -1,6 +1,8 @@
 #include "builders/registry/referrers.h"
 
+#include "base/log.h"
 #include "base/memory.h"
+#include "builders/image/plain_artifact.h"
 #include "builders/image/signature_image.h"
 #include "builders/registry/answer.h"
 
@@ -16,11 +18,13 @@ struct state {
 	struct artifact_list list; /* owned */
 	struct json *index;        /* owned: the fallback tag's document; NULL when there is none */
 	char *etag;                /* owned; NULL when the registry gives none */
+	struct artifact_list plain; /* what was pushed in its plain form */
 };
 
 static void state_free(struct state *state)
 {
 	artifact_list_free(&state->list);
+	artifact_list_free(&state->plain);
 	json_free(&state->index);
 	text_free(&state->etag);
 }
@@ -208,26 +212,79 @@ static bool push_blobs(struct session *session, struct blobs *blobs,
 	return ok;
 }
 
-/* One manifest with its blobs, under key. */
-static bool push_manifest(struct session *session, struct blobs *blobs, struct str body,
-	const char *media_type, const char *key, struct error *err)
+/* What the registry says to a manifest whose blobs are there; false: refused, or no answer. */
+static bool put(struct session *session, struct str body, const char *media_type, const char *key,
+	bool *out_unsupported, struct error *err)
 {
-	scoped(manifest_free) struct manifest manifest = {0};
 	struct digest digest = digest_of_str(body);
 	scoped(put_result_free) struct put_result result = {0};
+
+	*out_unsupported = false;
+	if (!registry_put_manifest(session, key, media_type, body, &digest, true, &result, err))
+		return false;
+	*out_unsupported = result.unsupported;
+	if (result.kind == PUT_REFUSED) {
+		error_move(err, &result.why);
+		return false;
+	}
+	return result.kind == PUT_DONE ||
+	       error_raise(err, ERROR_PROTOCOL,
+		       "%s says that it lacks blobs of %s, which it has just accepted",
+		       session_host(session), key);
+}
+
+/*
+ * The plain form under its own digest; its blobs are those of the manifest.
+ *
+ * Returns false without an error when there is none, or it is refused as well.
+ */
+static bool put_plainly(struct session *session, struct str body, struct artifact_list *plain)
+{
+	scoped(buf_free) struct buf other = {0};
+	struct artifact_entry entry;
+	struct digest digest, subject;
+	struct error ignored = {0};
+	char key[DIGEST_TEXT_SIZE];
+	bool unsupported;
+
+	if (!plain_artifact_write(body, &other))
+		return false;
+	digest = digest_of_str(buf_str(&other));
+	digest_to_text(&digest, key);
+	if (!put(session, buf_str(&other), MEDIA_TYPE_MANIFEST, key, &unsupported, &ignored) ||
+		!artifact_parse(buf_str(&other), "a plain form", &subject, &entry, &ignored)) {
+		error_ignore(&ignored, "what the registry says to the manifest itself counts");
+		return false;
+	}
+	log_trace("registry", "the registry takes no such manifest; it has its plain form %s", key);
+	artifact_look_inside(&entry);
+	artifact_list_add(plain, &entry);
+	return true;
+}
+
+/*
+ * One manifest with its blobs, under key.
+ *
+ * plain  gets its plain form when the registry takes no other; NULL: that would not do
+ */
+static bool push_manifest(struct session *session, struct blobs *blobs, struct str body,
+	const char *media_type, const char *key, struct artifact_list *plain, struct error *err)
+{
+	scoped(manifest_free) struct manifest manifest = {0};
+	bool unsupported;
 
 	if (!manifest_parse(body, media_type, "a referrer", &manifest, err))
 		return false;
 	if (manifest.is_index)
 		return error_raise(err, ERROR_INVALID, "the referrer %s is an index", key);
-	if (!push_blobs(session, blobs, &manifest, err) ||
-		!registry_put_manifest(session, key, manifest.media_type, body, &digest, false,
-			&result, err))
+	if (!push_blobs(session, blobs, &manifest, err))
 		return false;
-	return result.kind == PUT_DONE ||
-	       error_raise(err, ERROR_PROTOCOL,
-		       "%s says that it lacks blobs of %s, which it has just accepted",
-		       session_host(session), key);
+	if (put(session, body, manifest.media_type, key, &unsupported, err))
+		return true;
+	if (!unsupported || !plain || !put_plainly(session, body, plain))
+		return false;
+	error_ignore(err, "the registry has it in another form");
+	return true;
 }
 
 /*
@@ -246,7 +303,7 @@ static bool push_signatures(struct session *session, struct blobs *blobs,
 		return false;
 	*out_pushed = !there.found || !digest_equal(&there.digest, &entry->manifest.digest);
 	if (!there.found)
-		return push_manifest(session, blobs, body, NULL, entry->tag, err);
+		return push_manifest(session, blobs, body, NULL, entry->tag, NULL, err);
 	if (!*out_pushed)
 		return true;
 	if (!signature_image_parse(buf_str(&there.body), entry->tag, &all, err) ||
@@ -262,11 +319,12 @@ static bool push_signatures(struct session *session, struct blobs *blobs,
 	signature_image_write(&all, &config, &manifest);
 	blobs->own_text = buf_str(&config);
 	blobs->own = digest_of_str(blobs->own_text);
-	return push_manifest(session, blobs, buf_str(&manifest), NULL, entry->tag, err);
+	return push_manifest(session, blobs, buf_str(&manifest), NULL, entry->tag, NULL, err);
 }
 
 static bool push_entry(struct session *session, const struct image_source *source,
-	const struct artifact_entry *entry, bool *out_pushed, struct error *err)
+	const struct artifact_entry *entry, struct artifact_list *plain, bool *out_pushed,
+	struct error *err)
 {
 	scoped(buf_free) struct buf body = {0};
 	scoped(text_free) char *media_type = NULL;
@@ -279,7 +337,14 @@ static bool push_entry(struct session *session, const struct image_source *sourc
 		return push_signatures(session, &blobs, entry, buf_str(&body), out_pushed, err);
 	digest_to_text(&entry->manifest.digest, digest);
 	*out_pushed = true;
-	return push_manifest(session, &blobs, buf_str(&body), media_type, digest, err);
+	return push_manifest(session, &blobs, buf_str(&body), media_type, digest, plain, err);
+}
+
+/* Does the repository list it, whole or in its plain form? */
+static bool is_listed(const struct state *state, const struct artifact_entry *entry)
+{
+	return artifact_list_find(&state->list, &entry->manifest.digest) ||
+	       (entry->inner && artifact_list_find(&state->list, &entry->inner_digest));
 }
 
 /* The fallback's document with the entries of list that it lacks; without *gone. */
@@ -294,10 +359,12 @@ static struct json *changed_index(const struct state *state, const struct artifa
 
 	*out_changed = false;
 	for (size_t i = 0; list && i < list->count; i++) {
-		if (list->items[i].tag ||
-			artifact_list_find(&state->list, &list->items[i].manifest.digest))
+		const struct artifact_entry *entry = &list->items[i], *plain;
+
+		if (entry->tag || is_listed(state, entry))
 			continue;
-		json_append(manifests, artifact_descriptor(&list->items[i]));
+		plain = artifact_list_find(&state->plain, &entry->manifest.digest);
+		json_append(manifests, artifact_descriptor(plain ? plain : entry));
 		*out_changed = true;
 	}
 	for (size_t i = json_count(manifests); gone && i-- > 0;) {
@@ -367,17 +434,15 @@ static bool change_fallback(struct session *session, const struct digest *subjec
 }
 
 static bool push_all(struct session *session, const struct image_source *source,
-	const struct artifact_list *list, const struct state *state, int64_t *pushed,
-	struct error *err)
+	const struct artifact_list *list, struct state *state, int64_t *pushed, struct error *err)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		const struct artifact_entry *entry = &list->items[i];
-
 		bool sent;
 
-		if (artifact_list_find(&state->list, &entry->manifest.digest))
+		if (is_listed(state, entry))
 			continue;
-		if (!push_entry(session, source, entry, &sent, err))
+		if (!push_entry(session, source, entry, &state->plain, &sent, err))
 			return error_while(err, "pushing %s",
 				entry->tag ? entry->tag : entry->artifact_type);
 		*pushed += sent;
@@ -386,18 +451,19 @@ static bool push_all(struct session *session, const struct image_source *source,
 }
 
 bool referrers_push(struct session *session, const struct image_source *source,
-	const struct digest *subject, const struct artifact_list *list, int64_t *out_pushed,
-	struct error *err)
+	const struct digest *subject, const struct artifact_list *list,
+	struct referrers_pushed *out_pushed, struct error *err)
 {
 	scoped(state_free) struct state state = {0};
 
-	*out_pushed = 0;
+	*out_pushed = (struct referrers_pushed){0};
 	if (list->count == 0)
 		return true;
-	return (read_state(session, subject, &state, err) &&
-		       push_all(session, source, list, &state, out_pushed, err) &&
-		       (state.api || change_fallback(session, subject, &state, list, NULL, err))) ||
-	       error_while(err, "pushing what is known about the image");
+	bool ok = read_state(session, subject, &state, err) &&
+		  push_all(session, source, list, &state, &out_pushed->count, err) &&
+		  (state.api || change_fallback(session, subject, &state, list, NULL, err));
+	out_pushed->plain = (int64_t)state.plain.count;
+	return ok || error_while(err, "pushing what is known about the image");
 }
 
 bool referrers_remove(struct session *session, const struct digest *subject,

@@ -28,17 +28,21 @@
 bool referrers_list(struct session *session, const struct digest *subject,
 	struct artifact_list *out_list, struct error *err) must_use;
 
+struct referrers_pushed {
+	int64_t count; /* manifests that were not there */
+	int64_t plain; /* of them: in their plain form, because the registry takes no other */
+};
+
 /*
- * Pushes the manifests of list and their blobs; those that the repository has stay. Calling again is
- * safe.
+ * Pushes the manifests of list and their blobs; those that the repository has stay. One that the
+ * registry refuses for what it is goes there as a plain image (plain_artifact.h). Calling again is safe.
  *
- * out_pushed  manifests that were not there
  * Fails with  what registry_upload() and registry_put_manifest() fail with, ERROR_CONFLICT when
  *             others change the list faster than we can (ten tries).
  */
 bool referrers_push(struct session *session, const struct image_source *source,
-	const struct digest *subject, const struct artifact_list *list, int64_t *out_pushed,
-	struct error *err) must_use;
+	const struct digest *subject, const struct artifact_list *list,
+	struct referrers_pushed *out_pushed, struct error *err) must_use;
 
 /* Removes one manifest and its place in the list. What is not there is no error. */
 bool referrers_remove(struct session *session, const struct digest *subject,

@@ -62,7 +62,29 @@ bool registry_get_manifest(struct session *session, const char *key,
 void put_result_free(struct put_result *result)
 {
 	free(result->missing);
+	error_free(&result->why);
 	*result = (struct put_result){0};
+}
+
+/* 405 is ECR's, 400 what the specification has, 415 and 422 are those of others. */
+static bool is_unsupported(int status)
+{
+	return status == 400 || status == 405 || status == 415 || status == 422;
+}
+
+static bool refuse_manifest(struct session *session, const struct exchange *x, struct error *err)
+{
+	session_refuse(session, x, "201", err);
+	if (session_has_code(x, "TAG_INVALID") || x->response.status == 409) {
+		err->kind = ERROR_CONFLICT;
+		error_next(err, "if the repository's tags are immutable, push under a new tag");
+	}
+	if (x->response.status == 413)
+		error_next(err,
+			"the manifest has %zu bytes: an image with fewer layers or "
+			"annotations has a smaller one",
+			x->body.size);
+	return false;
 }
 
 bool registry_put_manifest(struct session *session, const char *key, const char *media_type,
@@ -88,21 +110,14 @@ bool registry_put_manifest(struct session *session, const char *key, const char 
 			      : PUT_REFUSED;
 	if (result.kind == PUT_BLOBS_MISSING)
 		result.missing_count = refusal_missing(buf_str(&x.response.body), &result.missing);
-	if (probe || result.kind == PUT_BLOBS_MISSING) {
-		*out_result = result;
-		return true;
+	if (result.kind == PUT_REFUSED && !probe)
+		return refuse_manifest(session, &x, err);
+	if (result.kind == PUT_REFUSED) {
+		result.unsupported = is_unsupported(x.response.status);
+		refuse_manifest(session, &x, &result.why);
 	}
-	session_refuse(session, &x, "201", err);
-	if (session_has_code(&x, "TAG_INVALID") || x.response.status == 409) {
-		err->kind = ERROR_CONFLICT;
-		error_next(err, "if the repository's tags are immutable, push under a new tag");
-	}
-	if (x.response.status == 413)
-		error_next(err,
-			"the manifest has %zu bytes: an image with fewer layers or "
-			"annotations has a smaller one",
-			body.size);
-	return false;
+	*out_result = result;
+	return true;
 }
 
 /* A blob on its way into a file. */

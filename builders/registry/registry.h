@@ -40,6 +40,8 @@ enum put_kind {
 
 struct put_result {
 	enum put_kind kind;
+	bool unsupported;       /* refused because it is no manifest that this registry takes */
+	struct error why;       /* PUT_REFUSED: the registry's words */
 	struct digest *missing; /* owned: those that it names; none: it does not say which */
 	size_t missing_count;
 };

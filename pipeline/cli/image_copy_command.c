@@ -3,6 +3,7 @@
 #include "builders/registry/copy.h"
 #include "pipeline/cli/cancel.h"
 #include "pipeline/cli/command.h"
+#include "pipeline/cli/push_warnings.h"
 
 static struct push_options given;
 
@@ -40,8 +41,7 @@ static bool run(struct command_context *context, struct error *err)
 	if (!copy_image(&from, &to, &given, &result, err))
 		return error_while(err, "copying %s to %s", context->words.items[0],
 			context->words.items[1]);
-	for (size_t i = 0; i < result.warnings.count; i++)
-		fprintf(stderr, "warning: the registry says: %s\n", result.warnings.items[i]);
+	push_warnings_print(&result);
 	if (context->json) {
 		struct reference *named = to.is_layout ? &from.reference : &to.reference;
 		push_write_json(&result, named, "image copy", &context->result);

@@ -4,6 +4,7 @@
 #include "builders/registry/copy.h"
 #include "pipeline/cli/cancel.h"
 #include "pipeline/cli/command.h"
+#include "pipeline/cli/push_warnings.h"
 #include "pipeline/cli/run_secrets.h"
 
 static struct push_options given;
@@ -68,8 +69,7 @@ static bool run(struct command_context *context, struct error *err)
 		(fence_given.scan && !scan(context->words.items[0], err)) ||
 		!copy_layout_to_registry(context->words.items[0], &target, &given, &result, err))
 		return false;
-	for (size_t i = 0; i < result.warnings.count; i++)
-		fprintf(stderr, "warning: the registry says: %s\n", result.warnings.items[i]);
+	push_warnings_print(&result);
 	if (context->json) {
 		push_write_json(&result, &target, "image push", &context->result);
 		return true;

@@ -4,6 +4,7 @@
 #include "builders/evidence/signed_bundle.h"
 #include "builders/evidence/simple_signing.h"
 #include "builders/evidence/statement.h"
+#include "builders/image/plain_artifact.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -51,5 +52,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		error_free(&err);
 	if (!artifact_parse(text, "input", &digest, &entry, &err))
 		error_free(&err);
+	for (size_t i = 0; i < list.count; i++) {
+		scoped(artifact_entry_free) struct artifact_entry restored = {0};
+
+		if (list.items[i].inner && !artifact_restore(&list.items[i], &restored, &err))
+			abort(); /* it was read once already */
+	}
+	scoped(buf_free) struct buf plain = {0}, plainer = {0};
+	if (plain_artifact_write(text, &plain) && plain_artifact_write(buf_str(&plain), &plainer))
+		abort();
 	return 0;
 }

@@ -565,6 +565,31 @@ def an_image_in_a_registry_is_signed_and_verified_there():
     return None
 
 
+def a_registry_that_takes_only_images_keeps_evidence_too():
+    """As ECR does with some artifacts; signature and provenance name the SBOM's own digest, which the registry never saw."""
+    def script(request, _):
+        manifest = json.loads(request.body) if request.method == "PUT" and request.kind == "manifest" else {}
+        return ScriptedRegistry.refuse(405, "UNSUPPORTED", "Invalid JSON syntax") if "artifactType" in manifest else None
+
+    built = build("for-ecr", "--sbom", "--provenance", WORK / "facts.json", "--key", WORK / "release.key")
+    (WORK / "all.yml").write_text("keys: {release: release.pem}\nrequire: [signature, provenance, sbom]\n")
+    registry = ScriptedRegistry(script)
+    ref = f"{registry.host}/a/b:1"
+    pushed = Result("image", "push", f"{WORK}/for-ecr:1", ref)
+    tap.check("it goes there", (built.status, pushed.status, pushed.document.get("plain_referrers", 0) > 3), (0, 0, True)) or tap.note(pushed.said)
+    passed = Result("image", "verify", ref, "--policy", WORK / "all.yml")
+    tap.check("and passes: signature, provenance and SBOM", passed.status, 0) or tap.note(passed.said)
+    signed = Result("image", "sign", ref, "--key", WORK / "other.key")
+    tap.check("it can be signed there", (signed.status, Result("image", "verify", ref, "--key", WORK / "other.pem").status), (0, 0)) or tap.note(signed.said)
+    tag = next(t for t in registry.manifests if t.startswith("sha256-") and "." not in t)
+    kind, index = registry.manifests[tag]
+    registry.manifests[tag] = kind, index.replace(rb'{\"schemaVersion\":2,', rb'{\"schemaVersion\": 2,')
+    changed = Result("image", "verify", ref, "--policy", WORK / "all.yml")
+    tap.check("one space more in what it keeps of the SBOM is refused", changed.status, 1)
+    tap.check_contains("because nobody signed that", changed.wrong(), "(application/spdx+json) is covered by no signature")
+    registry.stop()
+
+
 def a_registry_that_changes_bytes_is_refused():
     image = json.loads(blob("whole", images["whole"]))
     layer, config = image["layers"][1]["digest"], image["config"]["digest"]
@@ -710,6 +735,6 @@ tap.run_tests(
     strangers_are_not_trusted, builder_and_repository_are_compared, an_sbom_counts_when_it_is_covered, the_sbom_of_a_build_is_covered_and_refused_when_it_is_changed,
     every_changed_byte_is_refused_by_its_name, forgeries_with_fitting_digests_are_refused, hostile_documents_end_in_a_refusal,
     keys_come_from_files_variables_and_need_their_passphrase, a_key_in_kms_signs_without_leaving_it,
-    an_image_in_a_registry_is_signed_and_verified_there, a_registry_that_changes_bytes_is_refused, an_environment_takes_only_what_passes_its_policy,
+    an_image_in_a_registry_is_signed_and_verified_there, a_registry_that_takes_only_images_keeps_evidence_too, a_registry_that_changes_bytes_is_refused, an_environment_takes_only_what_passes_its_policy,
     layers_that_a_layout_leaves_with_its_base_are_no_lack, wrong_use_is_explained,
     a_bad_policy_says_where, ready=ready)

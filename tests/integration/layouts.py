@@ -10,6 +10,7 @@ WORK = Path(os.environ["TMPDIR"])
 MIB = 1 << 20
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
 
 
 class Layout:
@@ -28,7 +29,7 @@ class Layout:
     def add(self, tag, layers, **more):
         layers = [{"mediaType": "application/vnd.oci.image.layer.v1.tar"} | self.blob(c) for c in layers]
         config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [x["digest"] for x in layers]}}
-        config = {"mediaType": "application/vnd.oci.image.config.v1+json"} | self.blob(json.dumps(config).encode())
+        config = {"mediaType": CONFIG} | self.blob(json.dumps(config).encode())
         return self.put(tag, MANIFEST, {"config": config, "layers": layers} | more)
 
     def put(self, tag, kind, document):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import tap  # noqa: E402
-from layouts import INDEX, MANIFEST, MIB, Layout  # noqa: E402
+from layouts import CONFIG, INDEX, MANIFEST, MIB, Layout  # noqa: E402
 from registry import CUT, DockerRegistry, ScriptedRegistry, digest_of, free_port  # noqa: E402
 from tap import check, check_contains  # noqa: E402
 
@@ -978,8 +978,79 @@ def referrers_are_listed_under_a_tag_where_there_is_no_api():
               (INDEX, [(bill, "application/x.bill")]))
 
 
+def takes_images_only(request, _):
+    """405 "Invalid JSON syntax" to a manifest with an artifactType, or whose configuration is none of an image."""
+    if (request.method, request.kind) != ("PUT", "manifest") or request.headers["Content-Type"] == INDEX:
+        return None
+    manifest = json.loads(request.body)
+    plain = "artifactType" not in manifest and manifest["config"]["mediaType"] == CONFIG
+    return None if plain else refuse(405, "UNSUPPORTED", "Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Invalid JSON syntax'")
+
+
+def with_api(registry, script):
+    """The registry lists referrers itself: type and annotations as the specification has them."""
+    def listing(request, times):
+        if "/referrers/" not in request.path:
+            return script(request, times)
+        found = {}
+        for kind, body in registry.manifests.values():
+            manifest = json.loads(body)
+            if manifest.get("subject", {}).get("digest") == request.path.rpartition("/")[2]:
+                found[digest_of(body)] = {"mediaType": kind, "digest": digest_of(body), "size": len(body), "annotations": manifest.get("annotations", {}),
+                                          "artifactType": manifest.get("artifactType") or manifest["config"]["mediaType"]}
+        return 200, {"Content-Type": INDEX}, json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": list(found.values())}).encode()
+    return listing
+
+
+def ecr_is_given_referrers_as_plain_images():
+    for api in (True, False):
+        what = f"ECR, plain images, {'the API' if api else 'the tag'}"
+        layout, bill = with_a_referrer()
+        original = (layout.path / "blobs/sha256" / bill[7:]).read_bytes()
+        fresh()
+        registry = ScriptedRegistry()
+        registry.script = with_api(registry, takes_images_only) if api else takes_images_only
+        result = push(layout, registry)
+        check(f"{what}: the push is done", (result.status, result.document.get("referrers"), result.document.get("plain_referrers")), (0, 1, 1)) or tap.note(result.said)
+        tap.check_contains(f"{what}: the user is told", result.said, "warning: the registry takes no artifacts: 1 of the referrers went there as plain images")
+        stored = {digest_of(body): json.loads(body) for kind, body in registry.manifests.values() if kind == MANIFEST}
+        del stored[layout.digest()]
+        (plain, manifest), = stored.items()
+        wanted = json.loads(original)
+        check(f"{what}: blobs and subject stay", [manifest[n] for n in ("layers", "subject")], [wanted[n] for n in ("layers", "subject")])
+        check(f"{what}: the configuration keeps its bytes", manifest["config"], {n: wanted["config"][n] for n in ("digest", "size")} | {"mediaType": CONFIG})
+        if not api:
+            listed, = json.loads(registry.manifests[layout.digest().replace(":", "-")][1])["manifests"]
+            check(f"{what}: the list names what is there", (listed["digest"], listed["artifactType"]), (plain, CONFIG))
+        fresh()
+        before = len(registry.requests)
+        again = push(layout, registry)
+        check(f"{what}: again, by somebody who knows nothing of it: nothing to do", (again.status, again.document.get("referrers"), [r for r in registry.requests[before:] if r.method != "GET"]),
+              (0, 0, []))
+        fetched = WORK / f"plain-{os.urandom(3).hex()}"
+        check(f"{what}: it is pulled", Result("image", "copy", f"{registry.host}/a/b:1", f"oci:{fetched}:1").status, 0)
+        check(f"{what}: as it was, byte for byte", (fetched / "blobs/sha256" / bill[7:]).exists() and (fetched / "blobs/sha256" / bill[7:]).read_bytes(), original)
+        check(f"{what}: and listed by its type", [m["artifactType"] for m in json.loads((fetched / "index.json").read_text())["manifests"] if m["digest"] == bill], ["application/x.bill"])
+        other = ScriptedRegistry()
+        copied = Result("image", "copy", f"{registry.host}/a/b:1", f"{other.host}/c/d:1")
+        check(f"{what}: it goes on to another registry", (copied.status, copied.document.get("referrers"), plain in other.manifests), (0, 1, True))
+        other.stop()
+        registry.stop()
+
+
+def ecr_is_not_given_another_image_than_was_asked_for():
+    layout = Layout(100)
+    layout.add("1", [b"no image"], artifactType="application/x.test")
+    fresh()
+    registry = ScriptedRegistry(takes_images_only)
+    result = push(layout, registry)
+    check("ECR, an artifact by itself: an error in the registry's words", (result.status, "Invalid JSON syntax" in result.error["message"]), (3, True))
+    check("ECR, an artifact by itself: nothing has its tag", registry.manifests, {})
+    registry.stop()
+
+
 def ecr_refuses_some_artifacts():
-    """405 "Invalid JSON syntax" to a manifest that is no plain image: the image is there by then, and the error names what is not."""
+    """405 "Invalid JSON syntax" in whatever form it comes: the image is there by then, and the error names what is not."""
     layout, bill = with_a_referrer()
     fresh()
     registry = ScriptedRegistry(lambda r, _: refuse(405, "UNSUPPORTED", "Invalid JSON syntax") if r.kind == "manifest" and r.method == "PUT" and b"artifactType" in r.body else None)

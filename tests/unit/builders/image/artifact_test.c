@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "builders/image/artifact.h"
+#include "builders/image/plain_artifact.h"
 
 static char *new_folder(void)
 {
@@ -166,6 +167,124 @@ TEST(a_registrys_list_is_read_with_its_notes)
 			    "the list", &list, &err),
 		ERROR_INVALID);
 	CHECK_FAILS(artifact_list_parse(str_of("{}"), "the list", &list, &err), ERROR_INVALID);
+}
+
+/* "{}" and what it is named by. */
+#define EMPTY "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+#define SUBJECT                                                                                    \
+	"\"subject\":{\"mediaType\":\"" MEDIA_TYPE_MANIFEST "\",\"digest\":\"" EMPTY               \
+	"\",\"size\":2}"
+
+/* With spaces and a note, as another tool may write it. */
+static const char bill[] =
+	"{\"schemaVersion\": 2, \"mediaType\": \"" MEDIA_TYPE_MANIFEST
+	"\", \"artifactType\": \"text/bill\","
+	"\"config\":{\"mediaType\":\"" MEDIA_TYPE_EMPTY "\",\"digest\":\"" EMPTY "\",\"size\":2,"
+	"\"data\":\"e30=\"},\"layers\":[]," SUBJECT ",\"annotations\":{\"a\":\"b\"}}";
+
+TEST(a_plain_form_is_an_image_without_a_type)
+{
+	scoped(buf_free) struct buf plain = {0};
+	scoped(json_free) struct json *form = NULL;
+	struct error err = {0};
+
+	CHECK(plain_artifact_write(str_of(bill), &plain));
+	REQUIRE_OK(json_parse(buf_str(&plain), "the plain form", NULL, &form, &err));
+	CHECK(!json_get(form, "artifactType"));
+	scoped(buf_free) struct buf config = {0}, subject = {0};
+	json_write(json_get(form, "config"), &config);
+	CHECK_TEXT(buf_text(&config),
+		"{\"mediaType\":\"" MEDIA_TYPE_CONFIG "\",\"digest\":\"" EMPTY "\",\"size\":2}");
+	json_write(json_get(form, "subject"), &subject);
+	CHECK_TEXT(buf_text(&subject),
+		"{\"mediaType\":\"" MEDIA_TYPE_MANIFEST "\",\"digest\":\"" EMPTY "\",\"size\":2}");
+	const struct json *notes = json_get(form, "annotations");
+	CHECK_TEXT(json_get_text(notes, "a", ""), "b");
+	CHECK_TEXT(plain_artifact_inner(notes), bill);
+}
+
+TEST(what_is_plain_has_no_plainer_form)
+{
+	scoped(buf_free) struct buf once = {0}, twice = {0};
+
+	CHECK(plain_artifact_write(str_of(bill), &once));
+	CHECK(!plain_artifact_write(buf_str(&once), &twice));
+	CHECK(!plain_artifact_write(str_of("{\"config\":{\"mediaType\":\"" MEDIA_TYPE_CONFIG
+					   "\"}}"),
+		&twice));
+	CHECK(!plain_artifact_write(str_of("{\"mediaType\":\"" MEDIA_TYPE_INDEX
+					   "\",\"manifests\":[]}"),
+		&twice));
+	CHECK(!plain_artifact_write(str_of("<html>"), &twice));
+	CHECK_INT(twice.size, 0);
+}
+
+/* What a registry lists when it has text: the manifest's digest, configuration type and annotations. */
+static bool list_of(struct str text, struct artifact_list *out)
+{
+	scoped(json_free) struct json *manifest = NULL;
+	scoped(buf_free) struct buf list = {0};
+	struct digest digest = digest_of_str(text);
+	struct error err = {0};
+	char name[DIGEST_TEXT_SIZE];
+
+	digest_to_text(&digest, name);
+	if (!json_parse(text, "a manifest", NULL, &manifest, &err))
+		return false;
+	buf_printf(&list,
+		"{\"manifests\":[{\"mediaType\":\"" MEDIA_TYPE_MANIFEST
+		"\",\"digest\":\"%s\",\"size\":%zu,\"artifactType\":\"" MEDIA_TYPE_CONFIG
+		"\",\"annotations\":",
+		name, text.size);
+	json_write(json_get(manifest, "annotations"), &list);
+	buf_append_text(&list, "}]}");
+	return artifact_list_parse(buf_str(&list), "the list", out, &err);
+}
+
+TEST(a_listed_plain_form_counts_as_what_it_holds)
+{
+	scoped(buf_free) struct buf plain = {0};
+	scoped(artifact_list_free) struct artifact_list list = {0};
+	scoped(artifact_entry_free) struct artifact_entry restored = {0};
+	struct digest real = digest_of_str(str_of(bill));
+	struct error err = {0};
+
+	CHECK(plain_artifact_write(str_of(bill), &plain));
+	struct digest stored = digest_of_str(buf_str(&plain));
+	REQUIRE(list_of(buf_str(&plain), &list));
+	REQUIRE(list.count == 1);
+	CHECK_TEXT(list.items[0].artifact_type, "text/bill");
+	CHECK(digest_equal(&list.items[0].manifest.digest, &stored));
+	CHECK(artifact_list_find(&list, &stored) == &list.items[0]);
+	CHECK(artifact_list_find(&list, &real) == &list.items[0]);
+	REQUIRE_OK(artifact_restore(&list.items[0], &restored, &err));
+	CHECK(digest_equal(&restored.manifest.digest, &real));
+	CHECK_INT(restored.manifest.size_bytes, sizeof(bill) - 1);
+	CHECK_TEXT(restored.artifact_type, "text/bill");
+
+	/* Listed again it is what the registry has, with the type that the specification says. */
+	scoped(json_free) struct json *again = artifact_descriptor(&list.items[0]);
+	CHECK_TEXT(json_get_text(again, "artifactType", ""), MEDIA_TYPE_CONFIG);
+	CHECK_TEXT(plain_artifact_inner(json_get(again, "annotations")), bill);
+}
+
+TEST(an_annotation_that_holds_no_referrer_is_one_like_any_other)
+{
+	static const char *const texts[] = {
+		"{\"annotations\":{\"dev.dogshore.manifest\":\"<html>\"}}",
+		"{\"annotations\":{\"dev.dogshore.manifest\":\"{}\"}}",
+		"{\"annotations\":{\"dev.dogshore.manifest\":7}}",
+		"{\"annotations\":{\"dev.dogshore.manifest\":\"{\\\"subject\\\":{}}\"}}",
+	};
+
+	for (size_t i = 0; i < countof(texts); i++) {
+		scoped(artifact_list_free) struct artifact_list list = {0};
+
+		REQUIRE(list_of(str_of(texts[i]), &list));
+		REQUIRE(list.count == 1);
+		CHECK_TEXT(list.items[0].artifact_type, MEDIA_TYPE_CONFIG);
+		CHECK(!list.items[0].inner);
+	}
 }
 
 TEST_MAIN()

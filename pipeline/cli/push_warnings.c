@@ -1,0 +1,16 @@
+#include "pipeline/cli/push_warnings.h"
+
+#include <stdio.h>
+
+void push_warnings_print(const struct push_result *result)
+{
+	for (size_t i = 0; i < result->warnings.count; i++)
+		fprintf(stderr, "warning: the registry says: %s\n", result->warnings.items[i]);
+	if (result->plain_referrers > 0)
+		fprintf(stderr,
+			"warning: the registry takes no artifacts: %lld of the referrers went "
+			"there as "
+			"plain images, which dogshore reads and other tools see without their "
+			"type\n",
+			(long long)result->plain_referrers);
+}
