@@ -6,15 +6,11 @@
 #include "base/memory.h"
 #include "base/path.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,59 +72,6 @@ static const char *place(void)
 	return temporary && temporary[0] ? temporary : "/tmp";
 }
 
-/* Waits for the end of everybody who has the other end of the leash, that is us and our keepers. The
- * locks of our caller stay held until it is done. */
-static _Noreturn void bury(const char *path, int leash)
-{
-	static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP};
-	struct error err = {0};
-	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
-	char byte;
-
-	setsid();
-	prctl(PR_SET_NAME, "dogshore-bury");
-	for (size_t i = 0; i < countof(ignored); i++)
-		signal(ignored[i], SIG_IGN);
-	for (int i = 0; i < 3 && nothing >= 0; i++)
-		dup2(nothing, i);
-	while (read(leash, &byte, 1) < 0 && errno == EINTR)
-		continue;
-	if (!folder_remove(path, &err))
-		error_ignore(&err, "the next build tries again");
-	_exit(0);
-}
-
-/* Without one the folder of a killed build waits for the next build. */
-static void start_undertaker(struct work_folder *folder)
-{
-	int ends[2];
-
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return;
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		close(ends[1]);
-		bury(folder->path, ends[0]);
-	}
-	close(ends[0]);
-	if (pid < 0) {
-		close(ends[1]);
-		return;
-	}
-	folder->undertaker = pid;
-	folder->leash = ends[1];
-}
-
-/* Before there is a folder; what has that name then is not ours to remove. */
-static void dismiss_undertaker(struct work_folder *folder)
-{
-	if (folder->undertaker)
-		kill(folder->undertaker, SIGKILL);
-	text_free(&folder->path);
-	work_folder_remove(folder);
-}
-
 bool work_folder_make(struct work_folder *out_folder, struct error *err)
 {
 	const char *parent = place();
@@ -138,10 +81,11 @@ bool work_folder_make(struct work_folder *out_folder, struct error *err)
 	random_hex(random, sizeof(random) - 1);
 	out_folder->path = memory_format("%s/" PREFIX "%s", parent, random);
 	/* First, so that there is never a folder that nobody would remove. */
-	start_undertaker(out_folder);
+	undertaker_start(&out_folder->undertaker, out_folder->path);
 	if (mkdir(out_folder->path, 0700) < 0) {
 		error_raise_errno(err, "make a private folder in \"%s\"", parent);
-		dismiss_undertaker(out_folder);
+		undertaker_dismiss(&out_folder->undertaker);
+		text_free(&out_folder->path);
 		return error_next(err, "say where builds may work: DOGSHORE_WORK=DIR");
 	}
 	int fd = open(out_folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -165,10 +109,7 @@ void work_folder_remove(struct work_folder *folder)
 			NULL);
 		error_free(&err);
 	}
-	if (folder->leash)
-		close(folder->leash);
-	if (folder->undertaker)
-		waitpid(folder->undertaker, NULL, 0);
+	undertaker_end(&folder->undertaker);
 	if (folder->lock_fd)
 		close(folder->lock_fd);
 	text_free(&folder->path);

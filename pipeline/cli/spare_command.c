@@ -1,6 +1,7 @@
 #include "pipeline/cli/frame.h"
 
 #include "base/digest.h"
+#include "builders/executor/undertaker.h"
 #include "pipeline/engine/spare.h"
 #include "pipeline/source/repository.h"
 
@@ -12,9 +13,11 @@ static const struct option_set options = {
 	.about = "wait for a stage's command line from the engine that started us",
 };
 
-/* What every stage begins with, done before anybody waits for it. */
+/* What every stage begins with, done before anybody waits for it. The undertaker comes first: a copy of
+ * a small process. */
 static void warm_up(void)
 {
+	undertaker_warm_up();
 	struct digest nothing = digest_of("", 0);
 
 	(void)nothing;
@@ -32,9 +35,10 @@ static bool run(struct command_context *context, struct error *err)
 	if (argv.count > 1)
 		prctl(PR_SET_NAME, argv.items[1]);
 	/* The command is this process's own from here to its exit status. */
-	if (argv.count)
-		_exit(frame_main((int)argv.count, argv.items));
-	return true;
+	int status = argv.count ? frame_main((int)argv.count, argv.items) : 0;
+
+	undertaker_cool_down();
+	_exit(status);
 }
 
 const struct command spare_command = {"spare", &options, run, true};
