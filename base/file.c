@@ -177,12 +177,7 @@ bool file_remove(const char *path, struct error *err)
 
 int file_open_unnamed(const char *folder, mode_t mode)
 {
-	int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
-
-	/* Kernels and file systems that do not know the flag take the folder for what to open. */
-	if (fd < 0 && (errno == EISDIR || errno == EINVAL))
-		errno = EOPNOTSUPP;
-	return fd;
+	return open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
 }
 
 int file_link_unnamed(int fd, const char *path)
@@ -218,7 +213,7 @@ bool new_file_create(struct new_file *file, const char *path, mode_t mode, struc
 	char *temporary = NULL;
 	int fd = file_open_unnamed(parent, 0600);
 
-	if (fd < 0 && errno == EOPNOTSUPP) {
+	if (fd < 0) {
 		temporary = hidden_name(path);
 		fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	}

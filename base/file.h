@@ -59,7 +59,8 @@ bool folder_walk(const char *root,
 	void *context, struct error *err) must_use;
 
 /* Opens a file that has no name yet (O_TMPFILE), for reading and writing: nothing is left of it when we
- * die. -1 with EOPNOTSUPP where the file system has no such files, else with errno of open(2). */
+ * die. -1 when it cannot be had; file systems without such files say so in several ways, so try one with
+ * a name then, and tell of that what is wrong. */
 int file_open_unnamed(const char *folder, mode_t mode);
 /* Gives it its name. -1 with errno: EEXIST when something else has the name. */
 int file_link_unnamed(int fd, const char *path);

@@ -175,7 +175,7 @@ static int open_blob(const struct layout *layout, char **out_temporary)
 	uint64_t random;
 
 	*out_temporary = NULL;
-	if (fd >= 0 || errno != EOPNOTSUPP)
+	if (fd >= 0)
 		return fd;
 	random_bytes(&random, sizeof(random));
 	*out_temporary = memory_format("%s/.new-%016llx", folder, (unsigned long long)random);

@@ -20,7 +20,7 @@ bool new_blob_create(struct content *content, const char *file, struct new_blob 
 	if (file) {
 		blob.temporary = path_join(content->uploads, file);
 		blob.fd = open(blob.temporary, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
-	} else if (blob.fd < 0 && errno == EOPNOTSUPP) {
+	} else if (blob.fd < 0) {
 		blob.temporary = path_join(content->uploads, "XXXXXX");
 		blob.fd = mkostemp(blob.temporary, O_CLOEXEC);
 	}
