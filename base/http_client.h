@@ -21,6 +21,7 @@
 enum { HTTP_PACE_BYTES = 16 * 1024 };
 
 struct http_client;
+struct http_response;
 
 struct http_header {
 	const char *name, *value; /* value must hold no CR or LF */
@@ -56,6 +57,17 @@ struct http_request {
 	/* Body bytes of a 2xx answer go there, after on_body has seen them; and come from there, body_size
 	 * of them. */
 	struct http_relay *relay_to, *relay_from;
+	/*
+	 * A body of which some went to on_body and then broke off goes on there with its next byte
+	 * (http_resume.h), as long as this says so; NULL: it ends. Both see one body.
+	 *
+	 * lost   why there is no answer, else ERROR_NONE and response has the one that was no help;
+	 *        ERROR_PROTOCOL: another range came, and the next try asks for none
+	 * tries  that failed since the last progress
+	 */
+	bool (*resume)(void *context, const struct http_response *response, enum error_kind lost,
+		int tries, int64_t *out_wait_ms);
+	void *resume_context;
 };
 
 struct http_response {
@@ -67,6 +79,8 @@ struct http_response {
 	 * was no answer: false means that sending it again repeats nothing. */
 	bool was_sent;
 	int64_t duration_ms;
+	int resumed;        /* requests made besides the first, each for the rest of the body */
+	int vain;           /* of them, and the first: in vain since the last progress */
 	struct error error; /* http_perform_all: why this one got no answer */
 };
 

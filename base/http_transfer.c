@@ -71,26 +71,49 @@ bool transfer_is_ready(const struct transfer *transfer)
 	       http_relay_free_room(request->relay_to) >= HTTP_RELAY_ROOM / 2;
 }
 
-/* libcurl gives at most 16 KiB at once and the same again after a pause. */
-static size_t relay_body(struct transfer *transfer, char *bytes, size_t size)
+/* Hands bytes of the body to on_body and the relay; false: not, see transfer->failure. */
+static bool hand_on(struct transfer *transfer, const char *bytes, size_t size)
 {
 	const struct http_request *request = transfer->request;
-	struct http_relay *relay = request->relay_to;
 
-	if (relay->unwanted) {
-		error_raise(&transfer->failure, ERROR_CONFLICT,
+	if (request->relay_to && request->relay_to->unwanted)
+		return error_raise(&transfer->failure, ERROR_CONFLICT,
 			"the request that takes the body is over");
+	if (request->on_body &&
+		!request->on_body(request->context, bytes, size, &transfer->failure))
+		return false;
+	if (request->relay_to)
+		http_relay_put(request->relay_to, bytes, size);
+	return true;
+}
+
+static bool is_full(const struct http_relay *relay, size_t size)
+{
+	return relay && !relay->unwanted && size > http_relay_free_room(relay);
+}
+
+/* libcurl gives at most 16 KiB at once to a relay and the same again after a pause. */
+static size_t pass_body(struct transfer *transfer, const char *bytes, size_t size)
+{
+	const char *range = http_response_header(transfer->response, "Content-Range");
+	struct http_resume *resume = &transfer->resume;
+
+	if (!resume->begun &&
+		!http_resume_begin(resume, transfer->response->status, str_of(range))) {
+		error_raise(&transfer->failure, ERROR_PROTOCOL,
+			"the answer has not the rest of the body, from byte %lld on, but \"%.60s\"",
+			(long long)resume->passed, range ? range : "");
 		return 0;
 	}
-	if (size > http_relay_free_room(relay)) {
+	size_t unseen = http_resume_unseen(resume, size);
+	if (is_full(transfer->request->relay_to, size - unseen)) {
 		transfer->response->bytes_received -= (int64_t)size;
 		transfer->paused = true;
 		return CURL_WRITEFUNC_PAUSE;
 	}
-	if (request->on_body &&
-		!request->on_body(request->context, bytes, size, &transfer->failure))
+	if (size > unseen && !hand_on(transfer, bytes + unseen, size - unseen))
 		return 0;
-	http_relay_put(relay, bytes, size);
+	http_resume_pass(resume, size);
 	return size;
 }
 
@@ -137,11 +160,8 @@ static size_t take_body(char *bytes, size_t one, size_t size, void *context)
 	note_progress(transfer);
 	if (transfer_will_redirect(transfer))
 		return size;
-	if (request->relay_to && transfer->response->status / 100 == 2)
-		return relay_body(transfer, bytes, size);
-	if (request->on_body && transfer->response->status / 100 == 2)
-		return request->on_body(request->context, bytes, size, &transfer->failure) ? size
-											   : 0;
+	if ((request->relay_to || request->on_body) && transfer->response->status / 100 == 2)
+		return pass_body(transfer, bytes, size);
 	if (transfer->response->body.size + size > limit) {
 		error_raise(&transfer->failure, ERROR_LIMIT,
 			"the answer is larger than the %zu bytes accepted", limit);
@@ -283,6 +303,12 @@ static bool build_headers(struct transfer *transfer, struct error *err)
 	const struct http_request *request = transfer->request;
 
 	add_header(transfer, "Expect:");
+	if (transfer->resume.passed > 0 && !transfer->resume.no_range) {
+		scoped(text_free) char *range =
+			memory_format("Range: bytes=%lld-", (long long)transfer->resume.passed);
+
+		add_header(transfer, range);
+	}
 	if (!has_header(request, "Content-Type"))
 		add_header(transfer, "Content-Type:");
 	if (!has_header(request, "User-Agent"))

@@ -10,6 +10,7 @@
 
 #include "base/curl_library.h"
 #include "base/http_client.h"
+#include "base/http_resume.h"
 #include "base/tls_sessions.h"
 
 struct transfer {
@@ -29,7 +30,10 @@ struct transfer {
 	struct error failure; /* raised inside a callback */
 	char reason[CURL_ERROR_SIZE];
 	struct tls_peer *peer; /* whose TLS session is kept; borrowed, NULL: none */
-	bool paused;           /* its relay is full, or empty */
+	struct http_resume resume;
+	int64_t due_ms; /* when the next leg begins, while it waits for that */
+	bool waiting;   /* for due_ms */
+	bool paused;    /* its relay is full, or empty */
 	bool begun, done;
 };
 

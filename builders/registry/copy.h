@@ -6,7 +6,8 @@
  *
  * Every byte that passes is verified against its digest. Blobs that both repositories of one
  * registry can share are mounted and not moved; others stream from one to the other, half a megabyte
- * at a time. Only for a target that takes no large bodies they go through an unlinked temporary file.
+ * at a time. A source that breaks off goes on with the next byte (base/http_resume.h). Only for a
+ * target that takes no large bodies blobs go through an unlinked temporary file.
  */
 #ifndef BUILDERS_REGISTRY_COPY_H
 #define BUILDERS_REGISTRY_COPY_H

@@ -196,6 +196,7 @@ static struct exchange begin_get(struct session *session, const struct fetch *fe
 	return (struct exchange){.method = "GET",
 		.url = getting->url,
 		.on_body = take_bytes,
+		.resume = true,
 		.restart = restart,
 		.context = &getting->arrival,
 		.redirect_limit = REDIRECTS};
@@ -209,7 +210,10 @@ static bool end_get(struct session *session, struct fetch *fetch, const struct g
 
 	if (x->response.error.kind || x->tries == 0)
 		return ok; /* session_perform() has told */
-	fetch->arrived = (x->response.status == 200 || session_refuse(session, x, "200", &why)) &&
+	bool whole =
+		x->response.status == 200 || (x->response.status == 206 && x->response.resumed > 0);
+
+	fetch->arrived = (whole || session_refuse(session, x, "200", &why)) &&
 			 check_arrival(&getting->arrival, &fetch->digest, &why);
 	if (ok)
 		error_move(err, &why);

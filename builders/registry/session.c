@@ -188,6 +188,8 @@ static void count_request(struct session *session, const struct exchange *exchan
 	for (size_t i = 0; i < countof(methods); i++)
 		if (text_equal(exchange->method, methods[i]))
 			(*counts[i])++;
+	session->counts.get += exchange->response.resumed;
+	session->counts.retries += exchange->response.resumed;
 	session->counts.bytes_sent += exchange->response.bytes_sent;
 	session->counts.bytes_received += exchange->response.bytes_received;
 }
@@ -210,10 +212,34 @@ static void round_free(struct round *round)
 	free(round->headers);
 }
 
+/* A blob broke off: on with it? As after any other failure; another range than was asked for costs a try
+ * and no wait. */
+static bool go_on(void *context, const struct http_response *response, enum error_kind lost,
+	int tries, int64_t *out_wait_ms)
+{
+	const struct session *session = context;
+	const char *retry_after = http_response_header(response, "Retry-After");
+	struct registry_retry_verdict verdict = {.again = tries < RETRY_TRIES};
+
+	if (lost != ERROR_PROTOCOL)
+		verdict = registry_retry(
+			&(struct registry_retry_observation){.status = lost ? 0 : response->status,
+				.no_answer = lost,
+				.retry_after = str_of(lost ? NULL : retry_after),
+				.tries = tries,
+				.now_ms = clock_now(session->clock),
+				.random = random_fraction()});
+	if (verdict.again)
+		log_trace("registry", "a blob broke off: on with it in %lld ms",
+			(long long)verdict.wait_ms);
+	*out_wait_ms = verdict.wait_ms;
+	return verdict.again;
+}
+
 static void prepare(struct session *performing, struct round *round, size_t i)
 {
 	const struct exchange *x = round->open[i];
-	const struct session *session = owner_of(performing, x);
+	struct session *session = owner_of(performing, x);
 	struct http_header *headers = round->headers[i];
 	size_t count = 0;
 
@@ -243,7 +269,9 @@ static void prepare(struct session *performing, struct round *round, size_t i)
 		.redirect_limit = x->redirect_limit,
 		.body_limit_bytes = x->body_limit_bytes,
 		.on_body = x->on_body,
-		.context = x->context};
+		.context = x->context,
+		.resume = x->resume ? go_on : NULL,
+		.resume_context = session};
 }
 
 double random_fraction(void)

@@ -62,6 +62,7 @@ struct exchange {
 	bool once;      /* a lost connection or 5xx is the caller's business, not repeated here */
 	bool tentative; /* it is but a try: a lost connection and a 401 are the caller's business too */
 	bool (*on_body)(void *context, const void *bytes, size_t size, struct error *err);
+	bool resume; /* a body that breaks off goes on where it did, in the same try */
 	/* Called before each try, so that on_body can begin anew; NULL: nothing to do. */
 	bool (*restart)(void *context, struct error *err);
 	void *context;

@@ -151,6 +151,7 @@ static void add_stream(struct round *round, struct ask *ask)
 	*get = (struct exchange){.method = "GET",
 		.url = ask->from_url,
 		.on_body = hash_bytes,
+		.resume = true,
 		.context = ask->stream,
 		.relay_to = &ask->stream->relay,
 		.redirect_limit = REDIRECTS,
@@ -343,8 +344,12 @@ static bool take_source_failure(struct ask *ask, const struct exchange *get, int
 	struct upload *upload = ask->upload;
 	struct session *from = upload->stream_from;
 	int64_t wanted_ms;
-	struct upload_answer answer = answer_of(from, get, upload, &wanted_ms);
+	struct upload_answer answer;
 
+	/* What went on and broke off again had these tries already. */
+	if (get->response.vain > 0)
+		upload->course.tries += get->response.vain - 1;
+	answer = answer_of(from, get, upload, &wanted_ms);
 	if ((answer.passing || answer.status == 401) && ++upload->course.tries < RETRY_TRIES) {
 		session_count_retry(from);
 		upload->course.step = UPLOAD_BEGIN;

@@ -1,3 +1,4 @@
+#include "base/http_resume.h"
 #include "base/memory.h"
 #include "builders/registry/answer.h"
 #include "builders/registry/credentials.h"
@@ -7,7 +8,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The bytes are a challenge, a refusal, missing blobs, a Location and a docker configuration, and a Range. */
+/* The bytes are a challenge, a refusal, missing blobs, a Location a docker configuration, a Range and a Content-Range. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct str text = {(const char *)data, size};
@@ -25,6 +26,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	free(missing);
 	(void)upload_range_size(text);
+	struct http_resume resume = {.passed = 8};
+	if (http_resume_begin(&resume, 206, text) && !memmem(data, size, "8-", 2))
+		abort(); /* it is no rest from the eighth byte on */
 	for (const char *at = refusal.message; *at; at++)
 		if ((unsigned char)*at < ' ')
 			abort();

@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import tap  # noqa: E402
 from layouts import INDEX, MIB, Layout  # noqa: E402
-from registry import CUT, DockerRegistry, ScriptedRegistry  # noqa: E402
+from registry import CUT, DockerRegistry, Partly, ScriptedRegistry  # noqa: E402
 from tap import check, check_contains  # noqa: E402
 
 PROGRAM = os.environ["DOGSHORE"]
@@ -149,6 +149,127 @@ def a_source_that_breaks_is_asked_again():
     target.stop()
 
 
+# ---- a source that breaks in the middle of a blob: the target notices nothing of it
+
+
+def breaking(registry, *sizes, then=None):
+    """A script: the first answers for the one large blob break off behind so many bytes; then(request, answer, blob) makes the others."""
+    left = list(sizes)
+
+    def script(request, times):
+        if request.method != "GET" or request.kind != "blob" or len(registry.blobs[request.path.rpartition("/")[2]]) < MIB:
+            return None
+        answer = registry.serve(request)
+        if left:
+            return Partly(answer, left.pop(0))
+        return then(request, answer, registry.blobs[request.path.rpartition("/")[2]]) if then else answer
+
+    return script
+
+
+def ranges(registry):
+    """How the large blob was asked for."""
+    return [r.headers.get("Range") for r in registry.seen("GET", "blob") if len(registry.blobs[r.path.rpartition("/")[2]]) >= MIB]
+
+
+def goes_on(what, sizes, asked, size=30 * MIB, then=None):
+    """The copy is done, the source was asked so, and the target got one body."""
+    layout = Layout(size, 100)
+    source, target = filled(layout), ScriptedRegistry()
+    source.script = breaking(source, *sizes, then=then)
+    result = copy(source, target, TMPDIR=str(NOWHERE))
+    same(what, result, layout, target)
+    check(f"{what}: it was asked so", ranges(source), asked)
+    check(f"{what}: the target got each blob once", (len(target.seen("POST")), len(target.seen("PUT", "upload")), target.seen("DELETE")), (3, 3, []))
+    check(f"{what}: each further request counts, as a retry too", (result.document.get("retries"), result.document["requests"]["GET"]),
+          (len(asked) - 1, len(source.seen("GET")) + len(target.seen("GET"))))
+    source.stop()
+    target.stop()
+
+
+def broken_blobs_go_on_where_they_stopped():
+    goes_on("broken once", [10 * MIB], [None, f"bytes={10 * MIB}-"])
+    goes_on("broken twice, without a step between", [10 * MIB, 0], [None, f"bytes={10 * MIB}-", f"bytes={10 * MIB}-"])
+    steps = [2 * MIB] * 14
+    goes_on("broken every 2 MiB", steps, [None] + [f"bytes={2 * MIB * (n + 1)}-" for n in range(14)])
+
+
+def broken_blobs_of_a_source_without_ranges_come_again():
+    goes_on("no ranges", [10 * MIB], [None, f"bytes={10 * MIB}-"], then=lambda request, answer, blob: (200, {}, blob))
+
+
+def other_ranges_than_the_one_asked_for_are_not_taken():
+    size = 30 * MIB
+
+    def wrong(first, last, total, status=206):
+        def then(request, answer, blob):
+            if "Range" not in request.headers:
+                return answer
+            said = {"Content-Range": f"bytes {first}-{last}/{total}"} if first is not None else {}
+            return status, said, blob[first or 0:last + 1]
+        return then
+
+    for what, then in (("from the start", wrong(0, size - 1, size)), ("one byte late", wrong(10 * MIB + 1, size - 1, size)), ("one byte early", wrong(10 * MIB - 1, size - 1, size)),
+                       ("without a Content-Range", wrong(None, size - 1, size)), ("not to the end", wrong(10 * MIB, 20 * MIB, size)), ("no such byte", wrong(0, -1, size, 416))):
+        goes_on(f"another range, {what}", [10 * MIB], [None, f"bytes={10 * MIB}-", None], then=then)
+
+
+def broken_blobs_are_checked_as_a_whole():
+    """What comes after the break is of another blob, or of none."""
+    layout = Layout(4 * MIB)
+    for what, change in (("other bytes", lambda part: part[:-1] + bytes([part[-1] ^ 1])), ("too few", lambda part: part[:-5]), ("too many", lambda part: part + b"xx")):
+        source, target = filled(layout), ScriptedRegistry()
+        source.script = breaking(source, 2 * MIB, then=lambda request, answer, blob, c=change: (*answer[:2], c(answer[2])))
+        result = copy(source, target)
+        check(f"{what} behind the break: refused", (result.status, result.error.get("kind")), (3, "protocol"))
+        check(f"{what} behind the break: no blob, no tag", ([r for r in target.seen("PUT", "upload") if len(r.body) > MIB], target.manifests), ([], {}))
+        source.stop()
+        target.stop()
+
+
+def a_source_that_breaks_for_good_is_given_up():
+    layout = Layout(4 * MIB)
+    source, target = filled(layout), ScriptedRegistry()
+    source.script = breaking(source, 2 * MIB, *[0] * 100)
+    result = copy(source, target)
+    check("broken for good: an error", (result.status, result.error.get("kind")), (3, "unavailable"))
+    check("broken for good: five tries", ranges(source), [None] + [f"bytes={2 * MIB}-"] * 4)
+    check("broken for good: no tag", target.manifests, {})
+    source.stop()
+    target.stop()
+
+
+def a_token_that_ends_in_a_blob_begins_it_anew():
+    tokens = []
+
+    def guarded(request, _):
+        if request.path == "/token":
+            tokens.append(f"t{len(tokens)}")
+            return 200, {}, json.dumps({"token": tokens[-1], "expires_in": 300}).encode()
+        if tokens and request.headers.get("Authorization") == f"Bearer {tokens[-1]}" and not (tokens == ["t0"] and "Range" in request.headers):
+            return unguarded(request, _)
+        return 401, {"WWW-Authenticate": f'Bearer realm="http://{request.headers["Host"]}/token",service="s"'}, b""
+
+    layout = Layout(4 * MIB)
+    source, target = filled(layout), ScriptedRegistry()
+    unguarded = breaking(source, 2 * MIB)
+    source.script = guarded
+    same("a token that ends", copy(source, target, DOGSHORE_STATE=str(WORK / "state-ends")), layout, target)
+    check("a token that ends: another one, and from the start", (tokens, ranges(source)[-2:]), (["t0", "t1"], [f"bytes={2 * MIB}-", None]))
+    source.stop()
+    target.stop()
+
+
+def a_pull_goes_on_as_well():
+    layout = Layout(8 * MIB)
+    source = filled(layout)
+    source.script = breaking(source, 3 * MIB, 2 * MIB)
+    result = Result("copy", f"{source.host}/a/b:1", f"oci:{WORK}/went-on:1")
+    check("a pull that breaks: it is there", (result.status, result.document.get("digest")), (0, layout.digest()))
+    check("a pull that breaks: it went on", ranges(source), [None, f"bytes={3 * MIB}-", f"bytes={5 * MIB}-"])
+    source.stop()
+
+
 def a_target_that_breaks_gets_it_again():
     layout, cuts = Layout(30 * MIB), []
 
@@ -224,5 +345,7 @@ def an_index_and_what_is_known_about_it_come_along():
 
 tap.run_tests(
     blobs_stream_without_a_file_between, real_registries_stream, a_pull_gets_blobs_side_by_side, a_source_that_lies_makes_no_blob, a_source_that_breaks_is_asked_again,
+    broken_blobs_go_on_where_they_stopped, broken_blobs_of_a_source_without_ranges_come_again, other_ranges_than_the_one_asked_for_are_not_taken,
+    broken_blobs_are_checked_as_a_whole, a_source_that_breaks_for_good_is_given_up, a_token_that_ends_in_a_blob_begins_it_anew, a_pull_goes_on_as_well,
     a_target_that_breaks_gets_it_again, a_target_that_takes_no_large_bodies_gets_pieces, tokens_of_both_sides_are_used_where_they_belong,
     an_index_and_what_is_known_about_it_come_along)

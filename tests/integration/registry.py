@@ -81,9 +81,16 @@ class Request:
 CUT = object()  # a script returns it to close the connection in the middle
 
 
+class Partly:
+    """An answer that a script returns to have it break off behind that many bytes of its body."""
+
+    def __init__(self, answer, size):
+        self.answer, self.size = answer, size
+
+
 class ScriptedRegistry:
-    """A registry in memory. script(request, times) may answer instead: (status, headers, body), CUT, or None to go on
-    as usual; times counts earlier requests of the same method and kind."""
+    """A registry in memory. script(request, times) may answer instead: (status, headers, body), Partly, CUT, or None to go
+    on as usual; times counts earlier requests of the same method and kind."""
 
     def __init__(self, script=None, on_head=None):
         registry = self
@@ -111,14 +118,18 @@ class ScriptedRegistry:
                     self.close_connection = True
                     self.connection.shutdown(socket.SHUT_RDWR)
                     return
-                status, headers, content = answer
+                broken = answer.size if isinstance(answer, Partly) else None
+                status, headers, content = answer.answer if isinstance(answer, Partly) else answer
                 self.send_response(status)
                 for name, value in headers.items() if isinstance(headers, dict) else headers:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 if self.command != "HEAD":
-                    self.wfile.write(content)
+                    self.wfile.write(content[:broken])
+                if broken is not None:
+                    self.close_connection = True
+                    self.connection.shutdown(socket.SHUT_RDWR)
 
             do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
@@ -176,8 +187,19 @@ class ScriptedRegistry:
             return self.serve_session(request, query)
         if request.kind == "blob" and method in ("GET", "HEAD"):
             content = self.blobs.get(re.sub(r".*/blobs/", "", path))
-            return (200, {}, content) if content is not None else self.refuse(404, "BLOB_UNKNOWN", path)
+            return self.part_of(content, request) if content is not None else self.refuse(404, "BLOB_UNKNOWN", path)
         return self.refuse(404, "UNSUPPORTED", path)
+
+    @staticmethod
+    def part_of(content, request):
+        """A blob, or the rest of it that "Range: bytes=N-" asks for (RFC 9110, 14)."""
+        asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
+        first = int(asked[1]) if asked else 0
+        if first >= len(content) > 0:
+            return 416, {"Content-Range": f"bytes */{len(content)}"}, b""
+        if not asked:
+            return 200, {}, content
+        return 206, {"Content-Range": f"bytes {first}-{len(content) - 1}/{len(content)}"}, content[first:]
 
     def serve_session(self, request, query):
         """An open upload, as the specification has it."""

@@ -105,7 +105,7 @@ static bool answer_one(struct connection *connection, struct buf *in)
 	server->answer(server->context, &request, &out);
 	pthread_mutex_unlock(&server->lock);
 	buf_remove_front(in, size);
-	if (request.hold)
+	if (request.hold && send_all(connection->fd, buf_str(&out)))
 		while (recv(connection->fd, discard, sizeof(discard), 0) > 0)
 			;
 	if (request.dribble)

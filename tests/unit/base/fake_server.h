@@ -17,7 +17,7 @@ struct fake_request {
 	int connection; /* on which it came, from 1 */
 	bool close;     /* set: the connection is closed behind the answer */
 	bool dribble;   /* set: a byte follows every 5 ms until nobody wants one */
-	bool hold;      /* set: nothing more happens on this connection until the server stops */
+	bool hold;      /* set: behind the answer nothing more happens until the client goes */
 };
 
 /* Writes the whole answer, status line included; writing nothing closes the connection. */
