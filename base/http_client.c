@@ -268,6 +268,7 @@ void http_response_free(struct http_response *response)
 {
 	strings_free(&response->headers);
 	buf_free(&response->body);
+	text_free(&response->elsewhere);
 	error_free(&response->error);
 	*response = (struct http_response){0};
 }

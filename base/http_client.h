@@ -73,6 +73,9 @@ struct http_request {
 struct http_response {
 	int status;
 	struct strings headers; /* "Name: value" as received, of the last answer */
+	/* Owned: "http://host:port" of another server than was asked, to which redirects led and whose
+	 * answer this is; what it wants of credentials is not for ours. NULL: there was none. */
+	char *elsewhere;
 	struct buf body;
 	int64_t bytes_sent, bytes_received;
 	/* The request went out, at least in part; the server may have acted on it. Also set when there

@@ -52,6 +52,17 @@ static bool same_origin(const char *a, const char *b)
 	       str_equal_ignoring_case(x.host, y.host) && str_equal(x.port, y.port);
 }
 
+static char *origin_of(const char *url)
+{
+	struct http_url parts;
+
+	return http_url_parse(url, &parts, NULL)
+		       ? memory_format("%.*s://%.*s%s%.*s", str_args(parts.scheme),
+				 str_args(parts.host), parts.port.size ? ":" : "",
+				 str_args(parts.port))
+		       : memory_copy_text(url);
+}
+
 /* RFC 9110, 15.4: 303 always asks for a GET, 301 and 302 turn a POST into one. */
 static bool becomes_get(int status, const char *method)
 {
@@ -142,6 +153,8 @@ static void end(struct transfer *transfer, bool answered)
 	struct http_relay *relay = request->relay_to;
 
 	transfer->done = true;
+	if (transfer->foreign)
+		transfer->response->elsewhere = origin_of(transfer->url);
 	transfer->response->duration_ms = monotonic_ms() - transfer->started_ms;
 	if (request->relay_from)
 		request->relay_from->unwanted = true;

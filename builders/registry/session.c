@@ -289,16 +289,32 @@ enum step {
 	STEP_FAILED,
 };
 
+/*
+ * A Location or a redirect may lead to any server. What such a one says of credentials (a token server
+ * of its own, for one) is not listened to: it would get those of the registry.
+ */
+static bool is_elsewhere(const struct session *session, const struct exchange *x)
+{
+	return x->response.elsewhere || !url_same_origin(session->root, x->url);
+}
+
+static enum step refuse_elsewhere(const struct session *session, const struct exchange *x,
+	struct error *err)
+{
+	const char *where = x->response.elsewhere ? x->response.elsewhere : x->url;
+
+	error_raise(err, ERROR_DENIED, "%.*s answered 401, and our credentials are for %s only",
+		url_shown(where), session->host);
+	error_next(err, "%s leads there: ask those who run it", session->host);
+	return STEP_FAILED;
+}
+
 /* 401: with new credentials once, without the mount's scope once more. */
 static enum step judge_refused(struct session *session, struct exchange *x, struct error *err)
 {
 	struct authorization *a = &session->authorization;
 	struct error why = {0};
 
-	if (!url_same_origin(session->root, x->url)) {
-		authorization_refuse(a, buf_str(&x->response.body), err);
-		return STEP_FAILED;
-	}
 	if (x->authenticated) {
 		if (x->tentative)
 			return STEP_SETTLED;
@@ -322,8 +338,7 @@ static enum step judge_refused(struct session *session, struct exchange *x, stru
 /* A half is settled whatever it is; a 401 is met with new credentials for the next try of both. */
 static enum step judge_half(struct session *session, struct exchange *x, struct error *err)
 {
-	if (x->response.status == 401 && !x->response.error.kind &&
-		url_same_origin(session->root, x->url) &&
+	if (x->response.status == 401 && !x->response.error.kind && !is_elsewhere(session, x) &&
 		!authorization_answer(&session->authorization, &x->response, err))
 		return STEP_FAILED;
 	return STEP_SETTLED;
@@ -336,6 +351,8 @@ static enum step judge(struct session *session, struct exchange *x, int generati
 
 	if (x->relay_to || x->relay_from)
 		return judge_half(session, x, err);
+	if (x->response.status == 401 && is_elsewhere(session, x))
+		return refuse_elsewhere(session, x, err);
 	if (x->response.status == 401) {
 		if (session->authorization.generation != generation && !x->authenticated) {
 			x->authenticated = true;

@@ -66,6 +66,7 @@ bool session_refuse(struct session *session, const struct exchange *exchange, co
 {
 	const char *repository = session_repository(session);
 	struct refusal refusal;
+	const char *elsewhere = exchange->response.elsewhere;
 	int status = exchange->response.status;
 
 	if (exchange->response.error.kind) {
@@ -75,13 +76,14 @@ bool session_refuse(struct session *session, const struct exchange *exchange, co
 	}
 	refusal_parse(buf_str(&exchange->response.body), &refusal);
 	error_raise(err, kind_of_refusal(status, &refusal),
-		"%s %.*s answered %d, expected %s%s%s%s%s", exchange->method,
-		url_shown(exchange->url), status, expected, refusal.code[0] ? "; " : "",
+		"%s %.*s%s%s answered %d, expected %s%s%s%s%s", exchange->method,
+		url_shown(exchange->url), elsewhere ? ", sent on to " : "",
+		elsewhere ? elsewhere : "", status, expected, refusal.code[0] ? "; " : "",
 		refusal.code, refusal.message[0] ? ": " : "", refusal.message);
 	if (text_equal(refusal.code, "NAME_UNKNOWN") && session_pushes(session))
 		error_next(err, "create the repository \"%s\" first, or give --create-repository",
 			repository);
-	if (status == 403)
+	if (status == 403 && !elsewhere)
 		error_next(err, "the credentials used (%s) may not do this on %s",
 			session_credentials_source(session), repository);
 	if (status / 100 == 3)

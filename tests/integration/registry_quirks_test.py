@@ -280,6 +280,29 @@ def location_on_another_host_gets_no_credentials():
     elsewhere.stop()
 
 
+def asks_for_credentials(host):
+    """Another server that would like to have them: with Basic, or for a token."""
+    return 401, [("WWW-Authenticate", f'Bearer realm="http://{host}/token",service="r"'), ("WWW-Authenticate", 'Basic realm="r"')], b""
+
+
+def location_elsewhere_that_asks_for_credentials_gets_none():
+    elsewhere = ScriptedRegistry(lambda r, _: asks_for_credentials(r.headers["Host"]))
+
+    def script(request, times):
+        return (202, {"Location": f"http://{elsewhere.host}/store/{times}"}, b"") if request.method == "POST" else None
+
+    fresh()
+    registry = ScriptedRegistry(script)
+    log_in(registry)
+    result = push(Layout(100), registry)
+    check("Location elsewhere, 401: refused", (result.status, result.error["kind"]), (3, "denied"))
+    check_contains("Location elsewhere, 401: it says by whom", result.error["message"], elsewhere.host)
+    check("Location elsewhere, 401: no credentials, nobody asks it for a token", [r for r in elsewhere.requests if "Authorization" in r.headers or "token" in r.path], [])
+    log_out()
+    registry.stop()
+    elsewhere.stop()
+
+
 def location_at_a_private_address_is_refused():
     # The registry is a public one: it is reached through a proxy.
     for address in ("10.0.0.7", "192.168.1.1", "172.16.9.9", "169.254.169.254", "127.0.0.1:1", "[::1]", "[fe80::1]", "[fd00::1]",
@@ -591,6 +614,22 @@ def redirects_to_storage_get_no_authorization():
     storage.stop()
 
 
+def redirects_to_storage_that_asks_for_credentials_get_none():
+    storage = ScriptedRegistry(lambda r, _: asks_for_credentials(r.headers["Host"]))
+    registry, _ = arrives("redirect, 401", LAYOUT)
+    served = ScriptedRegistry(lambda r, _: (307, {"Location": f"http://{storage.host}/s3/x"}, b"") if r.kind == "blob" else None)
+    served.blobs, served.manifests = registry.blobs, registry.manifests
+    target = ScriptedRegistry()
+    log_in(served)
+    for what, result in (("a pull", pull(served, "asked")), ("a copy", Result("image", "copy", f"{served.host}/a/b:1", f"{target.host}/c/d:2"))):
+        check(f"redirect, 401, {what}: refused", (result.status, result.error["kind"]), (3, "denied"))
+        check_contains(f"redirect, 401, {what}: it says by whom", result.error["message"], storage.host)
+    check("redirect, 401: no credentials, nobody asks it for a token", [(r, r.headers.get("Authorization")) for r in storage.requests if "Authorization" in r.headers or "token" in r.path], [])
+    log_out()
+    for server in (served, storage, target):
+        server.stop()
+
+
 def redirects_that_have_expired_are_asked_for_again():
     def storage_script(request, times):
         if times == 0:
@@ -653,6 +692,54 @@ def digests_of_every_body_are_checked():
     served.blobs, served.manifests = registry.blobs, registry.manifests
     result = pull(served, "lie")
     check("a lie: it is found out though the header agrees", (result.status, result.error["kind"]), (3, "protocol"))
+    served.stop()
+
+
+def digests_in_headers_that_differ_are_a_lie():
+    """A sha256 of another content than the one that came, or was sent."""
+    other = digest_of(b"another")
+    for what, method in (("what it gives", "GET"), ("what it got", "PUT")):
+        def script(request, _):
+            if (request.method, request.kind) != (method, "manifest"):
+                return None
+            status, headers, body = registry.serve(request)
+            return status, headers | ({"Docker-Content-Digest": other} if status < 300 else {}), body
+
+        fresh()
+        registry = ScriptedRegistry()
+        if method == "GET":
+            push(LAYOUT, registry)
+        registry.script = script
+        result = pull(registry, "other") if method == "GET" else push(LAYOUT, registry)
+        check(f"a digest header that names another content, of {what}: refused", (result.status, result.error.get("kind")), (3, "protocol"))
+        check_contains(f"a digest header that names another content, of {what}: both are told", result.error["message"], other)
+        registry.stop()
+
+
+def digests_of_manifests_are_checked():
+    """Of an image that is asked for by digest, and of what an index names."""
+    layout = Layout(100)
+    layout.add("2", [b"other"])
+    layout.put("all", INDEX, {"manifests": [layout.tags[t] for t in ("1", "2")]})
+    fresh()
+    registry = ScriptedRegistry()
+    push(layout, registry, tag="all")
+    registry.manifests[layout.digest("2")] = registry.manifests[layout.digest("1")]
+    for what, source in (("by digest", f"@{layout.digest('2')}"), ("in an index", ":all")):
+        result = Result("image", "copy", f"{registry.host}/a/b{source}", f"oci:{WORK}/other-{os.urandom(3).hex()}:1")
+        check(f"another manifest {what}: found out", (result.status, result.error.get("kind")), (3, "protocol"))
+    registry.stop()
+
+
+def digests_may_fit_where_sizes_do_not():
+    layout = Layout(100)
+    manifest = json.loads((layout.path / "blobs/sha256" / layout.digest()[7:]).read_bytes())
+    manifest["layers"][0]["size"] += 1
+    registry, _ = arrives("a size", layout)
+    served = ScriptedRegistry()
+    served.blobs, served.manifests = registry.blobs, {"1": (MANIFEST, json.dumps(manifest).encode())}
+    result = pull(served, "size")
+    check("a blob shorter than its manifest says: refused", (result.status, result.error.get("kind")), (3, "protocol"))
     served.stop()
 
 

@@ -288,12 +288,15 @@ TEST(credentials_do_not_follow_to_another_host)
 	CHECK(!strcasestr(other_script.heads.items[0], "authorization"));
 	CHECK(!strcasestr(other_script.heads.items[0], "x-amz"));
 	CHECK_CONTAINS(other_script.heads.items[0], "Range: bytes=0-9\r\n");
+	scoped(text_free) char *origin = url(other, "");
+	CHECK_TEXT(response.elsewhere, origin);
 	http_response_free(&response);
 	/* On the same host and port they stay. */
 	text_free(&script.other);
 	script.other = url(server, "/blob");
 	REQUIRE_OK(http_perform(client, &request, &response, &err));
 	CHECK_CONTAINS(script.heads.items[2], "Authorization: Basic c2VjcmV0\r\n");
+	CHECK(!response.elsewhere);
 }
 
 TEST(redirects_end)

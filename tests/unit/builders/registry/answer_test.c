@@ -135,6 +135,7 @@ TEST(credentials_belong_to_scheme_host_and_port)
 	CHECK(url_same_origin("https://a.b/x", "https://A.B:443/y"));
 	CHECK(url_same_origin("http://a.b/", "http://a.b:80/"));
 	CHECK(!url_same_origin("https://a.b/", "http://a.b/"));
+	CHECK(!url_same_origin("https://a.b:5000/", "http://a.b:5000/"));
 	CHECK(!url_same_origin("https://a.b/", "https://a.b:444/"));
 	CHECK(!url_same_origin("https://a.b/", "https://a.bc/"));
 	CHECK(!url_same_origin("https://a.b/", "nonsense"));
