@@ -9,8 +9,7 @@
  *     output/build.log.zst   what was printed, masked, with times (stored_log.h)
  *     output/build.log       the same as plain text, for whoever wants it
  *     output/result.json     executor_write_result()
- *     output/reads.json      {"files":[…]}: what it read of the checkout outside of request.path, or
- *                            {"unknown":"why that is not known"}
+ *     output/reads.json      what it read of the checkout outside of request.path (reads_file.h)
  *
  * That, and all that executor_outputs names, is what a build is kept as (builders/store): whoever adds
  * something to the folder adds a row there.

@@ -5,6 +5,7 @@
 #include "base/path.h"
 #include "builders/executor/executor.h"
 #include "builders/executor/reads.h"
+#include "builders/executor/reads_file.h"
 #include "builders/executor/stored_log.h"
 #include "buildspec/shell.h"
 
@@ -107,39 +108,22 @@ static void mark(const struct executor_request *request, struct reads *reads)
 	}
 }
 
-static void write_files(const struct executor_request *request, const struct strings *read,
-	struct json_writer *w)
-{
-	json_key(w, "files");
-	json_array_begin(w);
-	for (size_t i = 0; i < read->count; i++)
-		if (!path_is_below(read->items[i], request->path))
-			json_write_text(w, read->items[i]);
-	json_array_end(w);
-}
-
+/* The service's own folder is its own. */
 static bool write_reads(const struct executor_request *request, const struct reads *reads,
 	struct error *err)
 {
-	scoped(text_free) char *path = path_join(request->output, EXECUTOR_READS);
 	scoped(text_free) char *unknown = NULL;
-	scoped(strings_free) struct strings read = {0};
-	scoped(buf_free) struct buf text = {0};
-	struct json_writer w = json_writer_start(&text);
+	scoped(strings_free) struct strings read = {0}, outside = {0};
 
 	if (!request->path)
 		return true;
 	if (!reads_collect(reads, request->source,
 		    request->sandbox ? SHELL_SOURCE_INSIDE : request->source, &read, &unknown, err))
 		return false;
-	json_object_begin(&w);
-	if (unknown)
-		json_put_text(&w, "unknown", unknown);
-	else
-		write_files(request, &read, &w);
-	json_object_end(&w);
-	buf_append_char(&text, '\n');
-	return file_write(path, buf_str(&text), 0600, false, err);
+	for (size_t i = 0; i < read.count; i++)
+		if (!path_is_below(read.items[i], request->path))
+			strings_add(&outside, read.items[i]);
+	return reads_file_write(request->output, &outside, unknown, err);
 }
 
 static bool build(const struct executor_request *request, struct build_result *out_result,

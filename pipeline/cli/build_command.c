@@ -204,6 +204,12 @@ static const char *executor_of(const struct project_service *service)
 	return wanted ? wanted : EXECUTOR_DEFAULT;
 }
 
+/* What a build reads besides its service's own folder says when that must be built again. */
+static bool has_reads(const struct project_service *service)
+{
+	return service->uses.count && !text_equal(service->path, ".");
+}
+
 static struct executor_request request_of(const struct order *order)
 {
 	int64_t timeout_ms = flags.timeout_ms ? flags.timeout_ms : order->service->timeout_ms;
@@ -214,9 +220,7 @@ static struct executor_request request_of(const struct order *order)
 		.toolchain = order->toolchain,
 		.source = order->source,
 		.work = order->work.path,
-		.path = order->service->uses.count && strcmp(order->service->path, ".") != 0
-				? order->service->path
-				: NULL,
+		.path = has_reads(order->service) ? order->service->path : NULL,
 		.buildspec = order->buildspec,
 		.output = order->output,
 		.cache = order->cache,
@@ -305,7 +309,8 @@ static bool merge(struct command_context *context, const struct order *order, st
 		.service = order->service->name,
 		.commit = order->commit.id,
 		.tasks = given.merge,
-		.output = order->output};
+		.output = order->output,
+		.reads = has_reads(order->service)};
 	scoped(buf_free) struct buf result = {0};
 
 	if (!build_merge(&how, &result, err))

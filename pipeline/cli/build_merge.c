@@ -5,8 +5,10 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "builders/executor/executor.h"
+#include "builders/executor/reads_file.h"
 #include "pipeline/engine/schedule.h"
 
+#include <stdlib.h>
 #include <sys/stat.h>
 
 enum { RESULT_LIMIT = 64 << 20 };
@@ -17,7 +19,15 @@ struct merging {
 	const char *from; /* its artifacts */
 	const char *to;   /* artifacts of the service */
 	struct json_writer *w;
+	struct strings read; /* by any of them */
+	char *unknown;       /* owned; why that is not known; NULL */
 };
+
+static void merging_free(struct merging *merging)
+{
+	strings_free(&merging->read);
+	free(merging->unknown);
+}
 
 static char *task_folder(const struct build_merge *how, size_t task, const char *name)
 {
@@ -126,6 +136,35 @@ static bool take_entry(void *context, const char *relative, const struct stat *s
 	return same || clash(merging, relative, err);
 }
 
+static void take_reads(struct merging *merging, bool passed)
+{
+	scoped(text_free) char *output = task_folder(merging->how, merging->task, "");
+	scoped(text_free) char *why = NULL;
+
+	if (!merging->how->reads || merging->unknown)
+		return;
+	if (passed)
+		reads_file_read(output, &merging->read, &why);
+	if (!passed || why)
+		merging->unknown = memory_format("of task \"%s\": %s",
+			merging->how->batch->plan.tasks[merging->task].identifier,
+			why ? why : "it did not pass");
+}
+
+/* Several may have read the same. */
+static bool write_reads(struct merging *merging, struct error *err)
+{
+	scoped(strings_free) struct strings once = {0};
+
+	if (!merging->how->reads)
+		return true;
+	strings_sort(&merging->read);
+	for (size_t i = 0; i < merging->read.count; i++)
+		if (!i || !text_equal(merging->read.items[i], merging->read.items[i - 1]))
+			strings_add(&once, merging->read.items[i]);
+	return reads_file_write(merging->how->output, &once, merging->unknown, err);
+}
+
 static bool take_task(struct merging *merging, struct error *err)
 {
 	scoped(text_free) char *from = task_folder(merging->how, merging->task, "artifacts");
@@ -133,6 +172,7 @@ static bool take_task(struct merging *merging, struct error *err)
 
 	if (!has_passed(merging->how, merging->task, &passed, err))
 		return false;
+	take_reads(merging, passed);
 	if (!passed || !file_is_folder(from))
 		return true;
 	merging->from = from;
@@ -144,7 +184,7 @@ bool build_merge(const struct build_merge *how, struct buf *out_result, struct e
 	struct json_writer w = json_writer_start(out_result);
 	scoped(text_free) char *to = path_join(how->output, "artifacts");
 	scoped(text_free) char *result = path_join(how->output, EXECUTOR_RESULT);
-	struct merging merging = {.how = how, .to = to, .w = &w};
+	scoped(merging_free) struct merging merging = {.how = how, .to = to, .w = &w};
 
 	if (!executor_clear(how->output, err) || !folder_make(to, 0755, err))
 		return false;
@@ -160,5 +200,6 @@ bool build_merge(const struct build_merge *how, struct buf *out_result, struct e
 			return error_while(err, "putting the batch of %s together", how->service);
 	json_array_end(&w);
 	json_object_end(&w);
-	return file_write(result, buf_str(out_result), 0600, false, err);
+	return write_reads(&merging, err) &&
+	       file_write(result, buf_str(out_result), 0600, false, err);
 }

@@ -3,6 +3,9 @@
  *
  * The primary artifacts of all tasks that succeeded, in the order of the plan. Two tasks may leave the same
  * path when the bytes are the same.
+ *
+ * And what they read: a file counts when one of them read it. What a task read that failed, or that left no
+ * record to trust, is not known, and so neither is that of them all.
  */
 #ifndef PIPELINE_CLI_BUILD_MERGE_H
 #define PIPELINE_CLI_BUILD_MERGE_H
@@ -14,6 +17,7 @@ struct build_merge {
 	const char *service, *commit;
 	const char *tasks;  /* folder with build:ID/, each the output folder of a task */
 	const char *output; /* folder; what an earlier build left there goes */
+	bool reads;         /* the tasks say what they read */
 };
 
 /*

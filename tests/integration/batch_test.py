@@ -366,6 +366,76 @@ reports: {unit: {files: [r.xml]}}
     check_contains("with their names", dogshore("tests", str(run["run"])).stdout, "one:b: tests: 2 passed")
 
 
+READERS = """\
+version: 0.2
+batch:
+  build-list:
+    - {identifier: a}
+    - {identifier: b}
+phases:
+  build:
+    commands:
+      - t=$CODEBUILD_BATCH_BUILD_IDENTIFIER; mkdir one/o
+      - cc -MMD -Ilib -c -o one/o/$t one/$t.c
+artifacts: {base-directory: one/o, files: [a, b]}
+"""
+
+
+def compile_with(buildspec):
+    project(buildspec, {
+        "dogshore.yml": "app: demo\nservices:\n  one: {path: one, uses: [lib], build: {batch: true}}\n",
+        "one/a.c": '#include "both.h"\n#include "a.h"\nint one = A + BOTH;\n', "one/b.c": '#include "both.h"\n#include "b.h"\nint one = B + BOTH;\n',
+        **{f"lib/{n}.h": f"#define {n.upper()} 1\n" for n in ("a", "b", "both", "unread")}})
+    return dogshore_json("run")
+
+
+def planned(header=None):
+    if header:
+        put(header, (WORK / header).read_text() + "/* edited */\n")
+        git("add", "-A")
+        git("commit", "-q", "-m", header)
+    return next(s for s in dogshore_json("plan")["services"] if s["name"] == "one")
+
+
+def read_by(run, step):
+    return json.loads((folder(run, step) / "reads.json").read_text())
+
+
+def what_no_task_read_is_no_change():
+    run = compile_with(READERS)
+    check("each task has what it read", [read_by(run, f"build:{t}") for t in "ab"], [{"files": ["lib/a.h", "lib/both.h"]}, {"files": ["lib/b.h", "lib/both.h"]}])
+    check("the build all of it, once", read_by(run, "build"), {"files": ["lib/a.h", "lib/b.h", "lib/both.h"]})
+    row = planned("lib/unread.h")
+    check("what nobody read is narrowed", (row["action"], row["unread"]), ("skip", ["lib/unread.h"]))
+    for header in ("lib/a.h", "lib/b.h", "lib/both.h"):
+        check(f"{header} is not", planned(header)["action"], "build")
+        run = dogshore_json("run")
+        check("what is built reads the same", read_by(run, "build"), {"files": ["lib/a.h", "lib/b.h", "lib/both.h"]})
+    check("and narrows again", planned("lib/unread.h")["action"], "skip")
+
+
+def tasks_that_are_restored_have_read_the_same():
+    run = compile_with(READERS + "# to be restored\n")
+    again = dogshore_json("rerun", str(run["run"]), "--step", "one/build:a")
+    check("both are restored", [reasons(again)[f"build:{t}"][:13] for t in "ab"], ["restored from"] * 2)
+    check("with what they read", read_by(again, "build"), {"files": ["lib/a.h", "lib/b.h", "lib/both.h"]})
+    check("which narrows", planned("lib/unread.h")["action"], "skip")
+
+
+def what_a_task_read_is_unknown():
+    """Then that of the whole is: one task without dependency files, one that failed and may."""
+    for change, why in (
+            (("cc -MMD", "cc $(test $t = b || echo -MMD)"), 'of task "b": it left no dependency files of a compiler'),
+            (("{identifier: b}", "{identifier: b, ignore-failure: true}"), 'of task "b": it did not pass')):
+        buildspec = READERS.replace(*change)
+        if "ignore" in change[1]:
+            buildspec = buildspec.replace("artifacts:", "      - test $t = a\nartifacts:")
+        run = compile_with(buildspec)
+        check(f"{why}: told", read_by(run, "build"), {"unknown": why})
+        check("what is there is there", planned()["action"], "skip")
+        check("any change builds", planned("lib/unread.h")["action"], "build")
+
+
 def cancelled():
     process, run = a_run_that_sleeps()
     dogshore("cancel", str(run["run"]))
@@ -395,4 +465,5 @@ def taken_over():
 run_tests(list_and_its_artifacts, a_revert_restores_all_tasks, one_task_by_hand, two_tasks_leave_the_same_path, image_of_two_tasks, graph_goes_in_order, graph_with_a_failure,
            failures_that_are_ignored, fast_fail_ends_the_others, matrix_of_variables, fanout_takes_each_file_once,
            shard_files_as_a_variable, batches_that_are_wrong, tests_of_tasks,
+          what_no_task_read_is_no_change, tasks_that_are_restored_have_read_the_same, what_a_task_read_is_unknown,
           cancelled, taken_over)
