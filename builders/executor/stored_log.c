@@ -39,7 +39,7 @@ struct stored_log {
 	pthread_cond_t added, taken;
 	/* Under the mutex: */
 	struct filling filling;
-	bool closing;
+	bool started, closing;
 	/* The thread's own until it has ended: */
 	struct filling writing;
 	ZSTD_CCtx *zstd;
@@ -104,6 +104,8 @@ static void *write_blocks(void *self)
 	struct stored_log *log = self;
 
 	pthread_mutex_lock(&log->mutex);
+	log->started = true;
+	pthread_cond_signal(&log->taken);
 	while (await_block(log)) {
 		struct filling block = log->filling;
 
@@ -154,6 +156,16 @@ static void prepare(struct stored_log *log)
 	ZSTD_CCtx_setParameter(log->zstd, ZSTD_c_checksumFlag, 1);
 }
 
+/* Our caller forks next, into a keeper that allocates memory. glibc allows that, the address sanitizer
+ * does not while another thread is about to have its first memory. */
+static void await_start(struct stored_log *log)
+{
+	pthread_mutex_lock(&log->mutex);
+	while (!log->started)
+		pthread_cond_wait(&log->taken, &log->mutex);
+	pthread_mutex_unlock(&log->mutex);
+}
+
 bool stored_log_open(const char *path, struct clock *clock, struct stored_log **out_log,
 	struct error *err)
 {
@@ -175,6 +187,7 @@ bool stored_log_open(const char *path, struct clock *clock, struct stored_log **
 		release(log);
 		return false;
 	}
+	await_start(log);
 	*out_log = log;
 	return true;
 }
