@@ -113,9 +113,18 @@ enum batch_kind {
 	BATCH_FANOUT,
 };
 
+/* Another buildspec that tasks have, and where that is said. */
+struct batch_reference {
+	const char *buildspec;
+	const char *path; /* "batch.build-list[0].buildspec" */
+	int line, column;
+};
+
 /* The section that batch builds read; batch.h makes a plan of it. */
 struct batch_spec {
 	enum batch_kind kind;
+	struct batch_reference *references; /* in the order of the file */
+	size_t reference_count;
 	bool fast_fail;
 	struct batch_task *tasks; /* list and graph */
 	size_t task_count;

@@ -62,6 +62,38 @@ static void check_identifier(const struct tasks *tasks, const struct yaml *node,
 			"digits and \"_\"");
 }
 
+/* There is room for it. */
+static void note_reference(struct reader *r, const struct yaml *value, const char *path)
+{
+	struct batch_spec *out = &r->out->batch;
+
+	if (value && value->kind == YAML_SCALAR && !value->is_null)
+		out->references[out->reference_count++] = (struct batch_reference){value->text.data,
+			path, value->line, value->column};
+}
+
+/* For so many more. */
+static void make_room(struct reader *r, size_t count)
+{
+	struct batch_spec *out = &r->out->batch;
+	struct batch_reference *old = out->references;
+
+	out->references =
+		arena_new(r->arena, (out->reference_count + count + 1) * sizeof(*out->references));
+	for (size_t i = 0; i < out->reference_count; i++)
+		out->references[i] = old[i];
+}
+
+static void note_references(struct reader *r, const struct yaml *list, const char *path)
+{
+	size_t count = list && list->kind == YAML_SEQUENCE ? list->count : 0;
+
+	make_room(r, count + 1);
+	note_reference(r, list, path);
+	for (size_t i = 0; i < count; i++)
+		note_reference(r, list->items[i], arena_format(r->arena, "%s[%zu]", path, i));
+}
+
 static void read_task(struct tasks *tasks, const struct yaml *node, const char *at, bool is_graph)
 {
 	static const char *const keys[] = {"identifier", "buildspec", "env", "debug-session",
@@ -90,6 +122,7 @@ static void read_task(struct tasks *tasks, const struct yaml *node, const char *
 		return;
 	}
 	check_identifier(tasks, yaml_get(node, "identifier"), identifier_at, task.identifier);
+	note_reference(r, yaml_get(node, "buildspec"), read_path(r, at, str_of("buildspec")));
 	tasks->nodes[tasks->count] = node;
 	tasks->items[tasks->count++] = task;
 }
@@ -109,6 +142,7 @@ static struct tasks read_tasks(struct reader *r, const struct yaml *list, const 
 		read_error(r, place_of(list), path, "There are no tasks here");
 	tasks.nodes = arena_new(r->arena, (list->count + 1) * sizeof(struct yaml *));
 	tasks.items = arena_new(r->arena, (list->count + 1) * sizeof(*tasks.items));
+	make_room(r, list->count);
 	for (size_t i = 0; i < list->count; i++)
 		read_task(&tasks, list->items[i], arena_format(r->arena, "%s[%zu]", path, i),
 			is_graph);
@@ -266,6 +300,7 @@ static void read_dynamic(struct reader *r, const struct yaml *node, const char *
 	read_check_keys(r, node, path, keys);
 	read_check_keys(r, env, env_at, env_keys);
 	matrix->buildspecs = read_texts(r, node, "buildspec", path);
+	note_references(r, yaml_get(node, "buildspec"), read_path(r, path, str_of("buildspec")));
 	matrix->compute_types = read_texts(r, env, "compute-type", env_at);
 	matrix->images = read_texts(r, env, "image", env_at);
 	read_axes(r, env, env_at);

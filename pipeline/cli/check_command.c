@@ -1,11 +1,7 @@
-#include "pipeline/cli/command.h"
-
-#include "base/file.h"
 #include "base/json_writer.h"
 #include "base/memory.h"
-#include "base/path.h"
-#include "buildspec/buildspec.h"
-#include "pipeline/plan/project.h"
+#include "pipeline/cli/check_buildspecs.h"
+#include "pipeline/cli/command.h"
 
 static struct {
 	bool schema;
@@ -24,41 +20,6 @@ static const struct option_set options = {
 	.word_max = 1,
 };
 
-/* Services may share a buildspec: it is checked once. */
-static bool is_first(const struct project *project, size_t at, const char *path)
-{
-	for (size_t i = 0; i < at; i++) {
-		scoped(text_free) char *other = project_service_file(&project->services.items[i],
-			project->services.items[i].buildspec);
-
-		if (strcmp(other, path) == 0)
-			return false;
-	}
-	return true;
-}
-
-static void check_buildspec(const char *folder, const char *path, struct findings *findings)
-{
-	scoped(text_free) char *whole = path_join(folder, path);
-	scoped(arena_free) struct arena arena = {0};
-	scoped(buildspec_findings_free) struct buildspec_findings found = {0};
-	struct buildspec buildspec;
-
-	/* That it is missing was found already, at the place that names it. */
-	if (!file_exists(whole))
-		return;
-	buildspec_load(whole, &arena, &buildspec, &found);
-	for (size_t i = 0; i < found.count; i++) {
-		const struct buildspec_finding *one = &found.items[i];
-		struct finding *finding = findings_add(findings, path, one->line, 0, "%s%s%s",
-			one->path ? one->path : "", one->path && *one->path ? ": " : "",
-			one->message);
-
-		if (finding)
-			finding->warning = one->warning;
-	}
-}
-
 static bool check_all(const char *folder, struct findings *findings, struct error *err)
 {
 	scoped(project_free) struct project *project = NULL;
@@ -75,13 +36,7 @@ static bool check_all(const char *folder, struct findings *findings, struct erro
 
 	if (!project_check(project, &tree, findings, err))
 		return false;
-	for (size_t i = 0; i < project->services.count; i++) {
-		scoped(text_free) char *path = project_service_file(&project->services.items[i],
-			project->services.items[i].buildspec);
-
-		if (is_first(project, i, path))
-			check_buildspec(folder, path, findings);
-	}
+	check_buildspecs(project, folder, findings);
 	findings_sort(findings);
 	return true;
 }

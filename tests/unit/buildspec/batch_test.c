@@ -193,4 +193,38 @@ TEST(unknown_keys_of_a_batch_are_warnings)
 	CHECK_CONTAINS(scene.findings.items[0].message, "did you mean \"fast-fail\"?");
 }
 
+static void check_reference(const struct scene *scene, size_t at, const char *buildspec,
+	const char *path, int line, int column)
+{
+	const struct batch_reference *reference = &scene->spec.batch.references[at];
+
+	CHECK_TEXT(reference->buildspec, buildspec);
+	CHECK_TEXT(reference->path, path);
+	CHECK_INT(reference->line, line);
+	CHECK_INT(reference->column, column);
+}
+
+/* Lines count from the "version" line. */
+TEST(other_buildspecs_and_where_they_are_named)
+{
+	scoped(scene_free) struct scene list = {0}, matrix = {0}, one = {0};
+
+	read_into(&list, "  build-list:\n"
+			 "    - {identifier: a}\n"
+			 "    - {identifier: b, buildspec: b.yml}\n"
+			 "    - identifier: c\n"
+			 "      buildspec: 'c.yml'\n"
+			 "    - {identifier: d, buildspec: ~}\n");
+	REQUIRE(list.spec.batch.reference_count == 2);
+	check_reference(&list, 0, "b.yml", "batch.build-list[1].buildspec", 5, 34);
+	check_reference(&list, 1, "c.yml", "batch.build-list[2].buildspec", 7, 18);
+	read_into(&matrix, "  build-matrix: {dynamic: {buildspec: [x.yml, ~, y.yml]}}\n");
+	REQUIRE(matrix.spec.batch.reference_count == 2);
+	check_reference(&matrix, 0, "x.yml", "batch.build-matrix.dynamic.buildspec[0]", 3, 40);
+	check_reference(&matrix, 1, "y.yml", "batch.build-matrix.dynamic.buildspec[2]", 3, 50);
+	read_into(&one, "  build-matrix: {dynamic: {buildspec: x.yml}}\n");
+	REQUIRE(one.spec.batch.reference_count == 1);
+	check_reference(&one, 0, "x.yml", "batch.build-matrix.dynamic.buildspec", 3, 39);
+}
+
 TEST_MAIN()
