@@ -113,7 +113,7 @@ static void answer(void *context, struct fake_request *request, struct buf *out)
 		scoped(text_free) char *to = memory_format("Location: %s\r\n", script->elsewhere);
 		fake_reply(out, 307, to, str_of("moved"));
 	} else if (range) {
-		fake_reply(out, 206, "Content-Range: bytes 8-19/20\r\n", str_of(WHOLE + 8));
+		fake_reply(out, 206, "Content-Range: bytes 8-19/20\r\n", str_of(&WHOLE[8]));
 	} else {
 		buf_append_text(out, "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n01234567");
 		request->close = !text_equal(request->target, "/silent");
