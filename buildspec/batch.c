@@ -15,6 +15,14 @@ const char *batch_kind_name(enum batch_kind kind)
 	return names[kind];
 }
 
+bool batch_is_all(const struct buildspec *spec)
+{
+	for (size_t i = 0; i < PHASE_COUNT; i++)
+		if (spec->phases[i].commands.count || spec->phases[i].finally.count)
+			return false;
+	return spec->batch.kind != BATCH_NONE;
+}
+
 static size_t index_of(const struct batch_plan *plan, const char *identifier)
 {
 	for (size_t i = 0; i < plan->count; i++)

@@ -38,6 +38,9 @@ struct batch_plan {
 void batch_make_plan(const struct batch_spec *spec, struct arena *arena,
 	struct batch_plan *out_plan);
 
+/* Is there nothing to run but the tasks of the batch section? */
+bool batch_is_all(const struct buildspec *spec);
+
 /* "build-graph" */
 const char *batch_kind_name(enum batch_kind kind);
 

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "base/path.h"
+#include "buildspec/batch.h"
 #include "buildspec/build_inside.h"
 #include "buildspec/environment.h"
 #include "buildspec/tools.h"
@@ -178,6 +179,10 @@ bool build_start(struct build *build, struct error *err)
 	if (read_spec(build, phase) && build->spec.shell[0] != '/')
 		build_fail(build, phase, "CLIENT_ERROR", 1, "env.shell: %s runs on Windows only",
 			build->spec.shell);
+	if (!phase->failed && batch_is_all(&build->spec))
+		build_log_line(&build->log,
+			"warning: only the tasks of the batch section would run something: "
+			"buildspec run --batch, or build: {batch: true} in dogshore.yml");
 	if (build->spec.proxy_artifacts || build->spec.proxy_logs)
 		build_log_line(&build->log, "proxy: has no effect here");
 	if (!phase->failed && !open_shell(build, phase, err))

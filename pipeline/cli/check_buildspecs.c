@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/path.h"
-#include "buildspec/buildspec.h"
+#include "buildspec/batch.h"
 #include "pipeline/plan/plan.h"
 
 struct checking {
@@ -113,6 +113,25 @@ static void check_batch(struct checking *checking, const struct project_service 
 		check_task(checking, service, file, &batch->references[i]);
 }
 
+/* Its build would pass, and do nothing. */
+static void check_plain(struct checking *checking, const struct project_service *service,
+	const char *file, const struct buildspec *spec)
+{
+	const struct project *project = checking->project;
+	const struct yaml_pair *at =
+		yaml_get_pair(yaml_get(project->root, "services"), service->name);
+	struct finding *finding =
+		batch_is_all(spec)
+			? findings_add(checking->findings, project->file, at->line, at->column,
+				  "\"%s\" has no commands but a batch section, and \"%s\" is not "
+				  "built as a batch (build: {batch: true})",
+				  file, service->name)
+			: NULL;
+
+	if (finding)
+		finding->warning = true;
+}
+
 void check_buildspecs(const struct project *project, const char *folder, struct findings *findings)
 {
 	struct checking checking = {project, folder, findings, {0}};
@@ -124,9 +143,12 @@ void check_buildspecs(const struct project *project, const char *folder, struct 
 		scoped(arena_free) struct arena arena = {0};
 		struct buildspec spec;
 
-		if (file_exists(whole) && check_file(&checking, path, &arena, &spec) &&
-			service->build.batch)
+		if (!file_exists(whole) || !check_file(&checking, path, &arena, &spec))
+			continue;
+		if (service->build.batch)
 			check_batch(&checking, service, path, &spec.batch);
+		else
+			check_plain(&checking, service, path, &spec);
 	}
 	strings_free(&checking.checked);
 }

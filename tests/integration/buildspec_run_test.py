@@ -211,6 +211,16 @@ def buildspecs_of_tasks():
     check_contains("and why", document["tasks"][0]["reason"], 'the buildspec "../one.yml" of task "a" in buildspec.yml is outside of the source')
 
 
+def only_a_batch_section():
+    put("source/sub/two.yml", "version: 0.2\nphases: {build: {commands: ['true']}}\n")
+    put("source/buildspec.yml", "version: 0.2\nbatch: {build-list: [{identifier: a, buildspec: sub/two.yml}]}\n")
+    hint = "warning: only the tasks of the batch section would run something"
+    check_contains("run as one build: the log says that nothing is run", dogshore("--source", SOURCE).stderr, hint)
+    check("not for the batch", hint in dogshore("--source", SOURCE, "--batch").stderr, False)
+    put("source/buildspec.yml", GRAPH)
+    check("nor where there are commands", hint in dogshore("--source", SOURCE).stderr, False)
+
+
 def batches_that_cannot_run():
     put("source/plain.yml", "version: 0.2\nphases: {build: {commands: ['true']}}\n")
     put("source/wrong.yml", "version: 0.2\nbatch: {build-list: [{identifier: a}, {identifier: a}]}\nphases: {}\n")
@@ -292,5 +302,5 @@ def the_engine_comes_to_the_same():
 
 
 run_tests(builds_find_secondary_sources, a_secondary_source_is_explained, secondary_sources_that_are_wrong, tasks_run_in_order,
-          tasks_that_fail, a_task_alone, shards_share_the_work, buildspecs_of_tasks, batches_that_cannot_run, tasks_that_take_too_long,
+          tasks_that_fail, a_task_alone, shards_share_the_work, buildspecs_of_tasks, only_a_batch_section, batches_that_cannot_run, tasks_that_take_too_long,
           a_batch_is_cancelled, the_engine_comes_to_the_same)

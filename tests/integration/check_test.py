@@ -87,6 +87,13 @@ def no_batch_section():
     check("and only there", checked().returncode, 0)
 
 
+def a_build_of_nothing():
+    repository("version: 0.2\nbatch: {build-list: [{identifier: a, buildspec: one/good.yml}]}\n", "  one: {path: one}\n")
+    ran = checked()
+    check("is a warning", (ran.returncode, ran.stdout), (0, 'dogshore.yml:3:3: warning: "one/buildspec.yml" has no commands but a batch section, '
+          'and "one" is not built as a batch (build: {batch: true})\n'))
+
+
 def mistakes_of_the_section():
     repository("version: 0.2\nbatch:\n  build-graph:\n    - {identifier: a, depend-on: [b]}\nphases: {}\n")
     check("have line and column", checked().stdout,
@@ -97,9 +104,9 @@ def mistakes_of_the_section():
 
 def services_that_share_a_buildspec():
     repository("version: 0.2\nbatch: {build-list: [{identifier: a, buildspec: none.yml}]}\n",
-               "  one: {path: one, build: {batch: true}}\n  two: {path: one, build: {batch: true}}\n  three: {path: one}\n")
+               "  one: {path: one, build: {batch: true}}\n  two: {path: one, build: {batch: true}}\n")
     check("a mistake is told once", checked().stdout,
           'one/buildspec.yml:2:49: batch.build-list[0].buildspec: there is no "none.yml" in the repository\n')
 
 
-run_tests(buildspecs_of_tasks, buildspecs_of_a_matrix, no_batch_section, mistakes_of_the_section, services_that_share_a_buildspec)
+run_tests(buildspecs_of_tasks, buildspecs_of_a_matrix, no_batch_section, a_build_of_nothing, mistakes_of_the_section, services_that_share_a_buildspec)
