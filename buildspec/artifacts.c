@@ -49,15 +49,17 @@ static const char *behind(const char *folder, const char *path)
 /* However the source is called; NULL: it is another path. */
 static const char *behind_source(const struct artifact_place *place, const char *path)
 {
+	if (path[0] == '/')
+		return behind(place->inside, path);
+	/* Asked of every pattern for every file, and few begin so. */
+	if (path[0] != '$')
+		return NULL;
 	scoped(text_free) char *plain = memory_format("$CODEBUILD_SRC_DIR%s%s",
 		place->id ? "_" : "", place->id ? place->id : "");
 	scoped(text_free) char *braced = memory_format("${%s}", plain + 1);
-	const char *const names[] = {plain, braced, place->inside};
-	const char *rest = NULL;
+	const char *rest = behind(plain, path);
 
-	for (size_t i = 0; i < countof(names) && !rest; i++)
-		rest = behind(names[i], path);
-	return rest;
+	return rest ? rest : behind(braced, path);
 }
 
 const char *artifact_relative_pattern(const struct artifact_place *place, const char *pattern)
