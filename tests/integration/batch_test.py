@@ -9,17 +9,15 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from commits import Repository  # noqa: E402
 from tap import check, check_contains, note, run_tests, wait_until  # noqa: E402
 
 PROGRAM = os.environ["DOGSHORE"]
 HERE = Path(os.environ["TMPDIR"])
 WORK = HERE / "work"
 ENVIRONMENT = {**os.environ, "DOGSHORE_STATE": str(HERE / "state"), "NO_COLOR": "1"}
-
-
-def git(*words):
-    return subprocess.run(["git", "-C", WORK, "-c", "user.name=t", "-c", "user.email=t@t", *words],
-                          check=True, capture_output=True, text=True).stdout.strip()
+repository = Repository(WORK)
+git, put = repository.git, repository.put
 
 
 def project(buildspec, files=None, name="one"):
@@ -32,14 +30,7 @@ def project(buildspec, files=None, name="one"):
     put(f"{name}/buildspec.yml", buildspec)
     for path, text in (files or {}).items():
         put(path, text)
-    git("add", "-A")
-    git("commit", "-q", "--allow-empty", "-m", "x")
-
-
-def put(name, text):
-    path = WORK / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    repository.commit()
 
 
 def dogshore(*words):

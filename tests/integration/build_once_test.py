@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from commits import Repository  # noqa: E402
 from tap import check, check_contains, note, run_tests  # noqa: E402
 
 PROGRAM = os.environ["DOGSHORE"]
@@ -54,21 +55,8 @@ artifacts: {base-directory: web, files: [web]}
 """
 
 
-def git(*words):
-    return subprocess.run(["git", "-C", WORK, "-c", "user.name=t", "-c", "user.email=t@t", *words],
-                          check=True, capture_output=True, text=True).stdout.strip()
-
-
-def put(name, text):
-    path = WORK / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-def commit(message="x"):
-    git("add", "-A")
-    git("commit", "-q", "--allow-empty", "-m", message)
-    return git("rev-parse", "HEAD")
+repository = Repository(WORK)
+git, put, commit = repository.git, repository.put, repository.commit
 
 
 def dogshore(*words, status=0, **environment):

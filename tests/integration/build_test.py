@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from commits import Repository  # noqa: E402
 from tap import check, check_contains, run_tests, wait_until  # noqa: E402
 
 PROGRAM = os.environ["DOGSHORE"]
@@ -36,15 +37,12 @@ artifacts:
 """
 
 
-def git(*words):
-    subprocess.run(["git", "-C", REPOSITORY, "-c", "user.name=t", "-c", "user.email=t@t", *words],
-                   check=True, capture_output=True)
+repository = Repository(REPOSITORY)
 
 
 def commit(buildspec):
     (REPOSITORY / "services/rooms/buildspec.yml").write_text(buildspec)
-    git("add", "-A")
-    git("commit", "-q", "--allow-empty", "-m", "x")
+    repository.commit()
 
 
 def script(*commands):

@@ -9,17 +9,13 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from commits import Repository  # noqa: E402
 from tap import check, check_contains, note, run_tests  # noqa: E402
 
 PROGRAM = os.environ["DOGSHORE"]
 HERE = Path(os.environ["TMPDIR"])
 SOURCE = HERE / "source"
-
-
-def put(name, text):
-    path = HERE / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+put = Repository(HERE).put
 
 
 def dogshore(*words, command="run"):

@@ -7,17 +7,13 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from commits import Repository  # noqa: E402
 from tap import check, run_tests  # noqa: E402
 
 PROGRAM = os.environ["DOGSHORE"]
 WORK = Path(os.environ["TMPDIR"]) / "work"
 PLAIN = "version: 0.2\nphases: {build: {commands: ['true']}}\n"
-
-
-def put(name, text):
-    path = WORK / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+put = Repository(WORK).put
 
 
 def checked(*words):

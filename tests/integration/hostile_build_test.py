@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from commits import Repository  # noqa: E402
 from tap import check, check_contains, note, run_tests, skip, skip_all, wait_until  # noqa: E402
 
 PROGRAM = os.environ["DOGSHORE"]
@@ -106,15 +107,8 @@ print("dug")
 """
 
 
-def git(*words):
-    return subprocess.run(["git", "-C", REPOSITORY, "-c", "user.name=t", "-c", "user.email=t@t", *words],
-                          check=True, capture_output=True, text=True).stdout.strip()
-
-
-def put(name, text):
-    path = REPOSITORY / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+repository = Repository(REPOSITORY)
+put = repository.put
 
 
 def commit(builds):
@@ -123,9 +117,7 @@ def commit(builds):
         project += f"  {name}: {{path: {name}, build: {{{may}}}, timeout: {TIMEOUTS.get(name, '60s')}}}\n"
         put(f"{name}/buildspec.yml", f"version: 0.2\nphases:\n  build:\n    commands:\n      - {command}\n")
     put("dogshore.yml", project)
-    git("add", "-A")
-    git("commit", "-q", "--allow-empty", "-m", "x")
-    return git("rev-parse", "HEAD")
+    return repository.commit()
 
 
 class Engine:

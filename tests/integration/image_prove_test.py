@@ -12,6 +12,7 @@ from pathlib import Path
 
 SOURCE = Path(os.environ["DOGSHORE_SOURCE"])
 sys.path[:0] = [str(SOURCE / "tests")]
+from commits import Repository  # noqa: E402
 import tap  # noqa: E402
 
 PROGRAM = os.environ["DOGSHORE"]
@@ -34,11 +35,8 @@ phases: {build: {commands: [cc -O1 -o rooms/rooms rooms/rooms.c]}}
 artifacts: {files: [rooms], base-directory: rooms}
 """
 found = {}
-
-
-def git(*words, folder=REPOSITORY):
-    return subprocess.run(["git", "-C", folder, "-c", "user.name=t", "-c", "user.email=t@t", *words], check=True, capture_output=True,
-                          text=True).stdout.strip()
+repository = Repository(REPOSITORY)
+git = repository.git
 
 
 class Result:
@@ -56,9 +54,7 @@ class Result:
 
 def commit(text, message="x"):
     (REPOSITORY / "rooms" / "rooms.c").write_text(f'#include <stdio.h>\nint main(void) {{ puts("{text}"); return 0; }}\n')
-    git("add", "-A")
-    git("commit", "-q", "-m", message)
-    return git("rev-parse", "HEAD")
+    return repository.commit(message)
 
 
 def image_of_run(**environment):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from commits import Repository  # noqa: E402
 from tap import check, check_contains, note, run_tests  # noqa: E402
 
 PROGRAM = os.environ["DOGSHORE"]
@@ -45,20 +46,8 @@ COVERAGE = """\
 """
 
 
-def git(*words):
-    subprocess.run(["git", "-C", WORK, "-c", "user.name=t", "-c", "user.email=t@t", *words],
-                   check=True, capture_output=True)
-
-
-def put(name, text):
-    path = WORK / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-def commit():
-    git("add", "-A")
-    git("commit", "-q", "--allow-empty", "-m", "x")
+repository = Repository(WORK)
+put, commit = repository.put, repository.commit
 
 
 def dogshore(*words, status=0):
