@@ -1118,10 +1118,15 @@ def ecr_is_given_referrers_as_plain_images():
         check(f"{what}: it is pulled", Result("image", "copy", f"{registry.host}/a/b:1", f"oci:{fetched}:1").status, 0)
         check(f"{what}: as it was, byte for byte", (fetched / "blobs/sha256" / bill[7:]).exists() and (fetched / "blobs/sha256" / bill[7:]).read_bytes(), original)
         check(f"{what}: and listed by its type", [m["artifactType"] for m in json.loads((fetched / "index.json").read_text())["manifests"] if m["digest"] == bill], ["application/x.bill"])
-        other = ScriptedRegistry()
-        copied = Result("image", "copy", f"{registry.host}/a/b:1", f"{other.host}/c/d:1")
-        check(f"{what}: it goes on to another registry", (copied.status, copied.document.get("referrers"), plain in other.manifests), (0, 1, True))
-        other.stop()
+        for where, rule, kept in (("that takes it", lambda r, _: None, bill), ("like this", takes_images_only, plain)):
+            other = ScriptedRegistry(rule)
+            copied = Result("image", "copy", f"{registry.host}/a/b:1", f"{other.host}/c/d:1")
+            check(f"{what}: it goes on to a registry {where}", (copied.status, copied.document.get("referrers"), copied.document.get("plain_referrers"), kept in other.manifests),
+                  (0, 1, 1 if kept == plain else None, True)) or tap.note(copied.said)
+            check(f"{what}: which lists that form of it", [m["digest"] for m in json.loads(other.manifests[layout.digest().replace(":", "-")][1])["manifests"]], [kept])
+            again = Result("image", "copy", f"{registry.host}/a/b:1", f"{other.host}/c/d:1")
+            check(f"{what}: again, from one to the other: nothing to do", (again.status, again.document.get("referrers")), (0, 0))
+            other.stop()
         registry.stop()
 
 
