@@ -399,7 +399,7 @@ void blob_writer_take(struct blob_writer *writer, const void *bytes, size_t size
 		if (!writer->current)
 			writer->current = block_take(&writer->writers->pool);
 		struct block *block = writer->current;
-		size_t room = BLOCK_BYTES - block->size, piece = size < room ? size : room;
+		size_t room = BLOCK_SIZE - block->size, piece = size < room ? size : room;
 
 		memcpy(block->bytes + block->size, from, piece);
 		block->size += piece;

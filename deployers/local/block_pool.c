@@ -1,5 +1,7 @@
 #include "deployers/local/block_pool.h"
 
+#include "base/memory.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -22,11 +24,30 @@ static struct block *pop(struct block_pool *pool)
 	return block;
 }
 
+static struct block *block_new(void)
+{
+	struct block *block = memory_new(sizeof(*block));
+
+	block->bytes =
+		mmap(NULL, BLOCK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (block->bytes == MAP_FAILED) {
+		fprintf(stderr, "error: out of memory (for an upload)\n");
+		exit(3);
+	}
+	return block;
+}
+
+static void block_free(struct block *block)
+{
+	munmap(block->bytes, BLOCK_SIZE);
+	free(block);
+}
+
 /* Under the lock: what a rush needed goes back to the system when it is over. */
 static void trim(struct block_pool *pool, size_t kept)
 {
 	while (pool->free_count > kept)
-		munmap(pop(pool), BLOCK_SIZE);
+		block_free(pop(pool));
 }
 
 void block_pool_close(struct block_pool *pool)
@@ -58,12 +79,7 @@ struct block *block_take(struct block_pool *pool)
 
 	pthread_mutex_unlock(&pool->lock);
 	if (!block)
-		block = mmap(NULL, BLOCK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			-1, 0);
-	if (block == MAP_FAILED) {
-		fprintf(stderr, "error: out of memory (for an upload)\n");
-		exit(3);
-	}
+		block = block_new();
 	pool->used_count++;
 	block->following = NULL;
 	block->size = 0;

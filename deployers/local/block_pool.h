@@ -23,10 +23,9 @@ enum { BLOCK_SIZE = 256 << 10, BLOCKS_KEPT = 8 };
 struct block {
 	struct block *following; /* in a list, or free */
 	size_t size;             /* of bytes that are in use */
-	unsigned char bytes[];
+	/* Owned: BLOCK_SIZE bytes in whole pages, so that a block becomes whole pages of a file. */
+	unsigned char *bytes;
 };
-
-enum { BLOCK_BYTES = BLOCK_SIZE - sizeof(struct block) }; /* what fits into one */
 
 /* First in, first out. */
 struct block_list {

@@ -102,7 +102,7 @@ static void check_written(struct fixture *f, const char *file, struct blob_write
 TEST(what_is_taken_is_written_and_hashed_whatever_its_size)
 {
 	/* around a block of 256 KiB and around what is handled without a thread */
-	static const size_t sizes[] = {0, 1, 65535, 65536, 262127, 262128, 262144, 1000000,
+	static const size_t sizes[] = {0, 1, 65535, 65536, 262143, 262144, 262145, 1000000,
 		9000001};
 	scoped(fixture_close) struct fixture f;
 
