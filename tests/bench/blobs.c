@@ -78,8 +78,6 @@ static int connect_to(void)
 	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	/* One that paces (bbr) costs timers and small bursts, which both registries pay for. */
-	setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", strlen("reno"));
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
 		fail("cannot connect");
 	return fd;
