@@ -634,21 +634,23 @@ def redirects_that_have_expired_are_asked_for_again():
     def storage_script(request, times):
         if times == 0:
             return CUT  # broken on the way
-        return (200, {}, held[request.path.removeprefix("/s3/")]) if request.query == f"sig={count[0]}" else (503, {"Retry-After": "0"}, b"expired")
+        digest = request.path.removeprefix("/s3/")
+        return (200, {}, held[digest]) if request.query == f"sig={asked[digest]}" else (503, {"Retry-After": "0"}, b"expired")
 
     def script(request, _):
         if request.kind != "blob":
             return None
-        count[0] += 1
-        return 307, {"Location": f"http://{storage.host}/s3/{request.path.rpartition('/')[2]}?sig={count[0]}"}, b""
+        digest = request.path.rpartition("/")[2]
+        asked[digest] = asked.get(digest, 0) + 1
+        return 307, {"Location": f"http://{storage.host}/s3/{digest}?sig={asked[digest]}"}, b""
 
-    count = [0]
+    asked = {}  # a signature counts until the next one for the same blob: they are asked for side by side
     storage = ScriptedRegistry(storage_script)
     registry, _ = arrives("expired", LAYOUT)
     served = ScriptedRegistry(script)
     served.blobs, served.manifests = registry.blobs, registry.manifests
     result = pull(served, "expired")
-    check("expired: the blob's own address is asked again", (result.status, count[0]), (0, 3))
+    check("expired: the blob's own address is asked again", (result.status, sorted(asked.values())), (0, [1, 2]))
     served.stop()
     storage.stop()
 
