@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -172,6 +173,21 @@ bool file_remove(const char *path, struct error *err)
 {
 	if (unlink(path) < 0 && errno != ENOENT)
 		return error_raise_errno(err, "remove \"%s\"", path);
+	return true;
+}
+
+bool file_in_memory(const char *what, struct str content, int *out_fd, struct error *err)
+{
+	scoped(descriptor_close) int fd = memfd_create(what, MFD_CLOEXEC);
+
+	if (fd < 0)
+		return error_raise_errno(err, "make a file in memory for %s", what);
+	if (!descriptor_write_all(fd, content.data, content.size, what, err))
+		return false;
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return error_raise_errno(err, "rewind %s", what);
+	*out_fd = fd;
+	fd = -1;
 	return true;
 }
 

@@ -65,6 +65,10 @@ int file_open_unnamed(const char *folder, mode_t mode);
 /* Gives it its name. -1 with errno: EEXIST when something else has the name. */
 int file_link_unnamed(int fd, const char *path);
 
+/* A file in memory that holds content, to be read from its beginning. what: names it in errors.
+ * *out_fd is the caller's. */
+bool file_in_memory(const char *what, struct str content, int *out_fd, struct error *err) must_use;
+
 /* A file that appears whole under its name at commit, or never. A process that is killed leaves nothing
  * beside it either, but where the file system has only files with names. */
 struct new_file {

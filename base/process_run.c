@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 enum {
@@ -13,23 +12,6 @@ enum {
 	READ_PIECE = 64 * 1024,
 	STOP_GRACE_MS = 2000,
 };
-
-/* Input goes through a file in memory: no pipe to serve, and no SIGPIPE from a child that does not
- * read. */
-static bool open_input(struct str input, int *out_fd, struct error *err)
-{
-	scoped(descriptor_close) int fd = memfd_create("input", MFD_CLOEXEC);
-
-	if (fd < 0)
-		return error_raise_errno(err, "make a file in memory");
-	if (!descriptor_write_all(fd, input.data, input.size, "a program's input", err))
-		return false;
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return error_raise_errno(err, "rewind a program's input");
-	*out_fd = fd;
-	fd = -1;
-	return true;
-}
 
 /* Reads what is there. False at the end of the stream. */
 static bool take_output(int fd, struct buf *out, size_t limit, int64_t *dropped)
@@ -98,7 +80,8 @@ bool process_run(const struct process_options *options, struct str input, int64_
 	struct process_options adjusted = *options;
 	int64_t start = clock_elapsed(&system_clock);
 
-	if (input.data && !open_input(input, &input_fd, err))
+	/* No pipe to serve, and no SIGPIPE from a child that does not read. */
+	if (input.data && !file_in_memory("a program's input", input, &input_fd, err))
 		return false;
 	if (input_fd >= 0)
 		adjusted.stdin_fd = input_fd;

@@ -9,7 +9,6 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
@@ -123,16 +122,8 @@ bool syscall_filter_open(int *out_fd, struct error *err)
 		program.code[jump - 1].jf = (unsigned char)(program.count - jump);
 	}
 	answer(&program, SECCOMP_RET_KILL_PROCESS); /* a table that this kernel should not have */
-	scoped(descriptor_close) int fd = memfd_create("syscall-filter", MFD_CLOEXEC);
+	const struct str code = {(const char *)program.code,
+		program.count * sizeof(program.code[0])};
 
-	if (fd < 0)
-		return error_raise_errno(err, "make a file in memory");
-	if (!descriptor_write_all(fd, program.code, program.count * sizeof(program.code[0]),
-		    "the filter of system calls", err))
-		return false;
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return error_raise_errno(err, "rewind the filter of system calls");
-	*out_fd = fd;
-	fd = -1;
-	return true;
+	return file_in_memory("the filter of system calls", code, out_fd, err);
 }

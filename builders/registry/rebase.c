@@ -7,7 +7,6 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 void rebase_result_free(struct rebase_result *result)
@@ -55,20 +54,6 @@ static bool is_of_base(const struct rebasing *r, const struct digest *digest)
 	return false;
 }
 
-static bool open_memory(struct str content, int *out_fd, struct error *err)
-{
-	int fd = memfd_create("a document", MFD_CLOEXEC);
-
-	if (fd < 0)
-		return error_raise_errno(err, "make a file in memory");
-	if (!descriptor_write_all(fd, content.data, content.size, "a file in memory", err)) {
-		close(fd);
-		return false;
-	}
-	*out_fd = fd;
-	return true;
-}
-
 static bool open_local(const struct rebasing *r, const struct digest *digest, int *out_fd,
 	struct error *err)
 {
@@ -112,7 +97,7 @@ static bool open_blob(void *self, const struct digest *digest, int64_t size_byte
 	struct rebasing *r = self;
 
 	if (digest_equal(digest, &r->swapped.config_digest))
-		return open_memory(buf_str(&r->swapped.config), out_fd, err);
+		return file_in_memory("a configuration", buf_str(&r->swapped.config), out_fd, err);
 	if (!is_of_base(r, digest))
 		return fetch(r, r->image, digest, size_bytes, out_fd, err);
 	if (r->onto->layout)

@@ -1,13 +1,12 @@
 #include "builders/registry/referrer_push.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "builders/image/plain_artifact.h"
 #include "builders/image/signature_image.h"
 
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 /* Where the blobs of one manifest come from: the source, but for a document made here. */
 struct blobs {
@@ -15,20 +14,6 @@ struct blobs {
 	struct digest own;
 	struct str own_text; /* data NULL: there is none */
 };
-
-static bool open_own(struct str text, int *out_fd, struct error *err)
-{
-	int fd = memfd_create("a document", MFD_CLOEXEC);
-
-	if (fd < 0)
-		return error_raise_errno(err, "make a temporary file in memory");
-	if (!descriptor_write_all(fd, text.data, text.size, "a document", err)) {
-		close(fd);
-		return false;
-	}
-	*out_fd = fd;
-	return true;
-}
 
 /* Made here, in no layout and no repository. */
 static bool is_own(const struct blobs *blobs, const struct digest *digest)
@@ -41,7 +26,7 @@ static bool open_blob(void *context, const struct upload *upload, int *out_fd, s
 	const struct blobs *blobs = context;
 
 	if (is_own(blobs, &upload->digest))
-		return open_own(blobs->own_text, out_fd, err);
+		return file_in_memory("a configuration", blobs->own_text, out_fd, err);
 	return blobs->source->blob(blobs->source->self, &upload->digest, upload->size_bytes, out_fd,
 		err);
 }
