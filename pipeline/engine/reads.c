@@ -1,27 +1,28 @@
-#include "base/file.h"
 #include "base/json.h"
+#include "base/json_writer.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "builders/executor/reads_file.h"
 #include "pipeline/engine/run.h"
 
-enum { READS_LIMIT = 4 << 20 };
-
-/* What the build left in reads.json; "" when nothing is known. Owned. */
+/* What the build left in reads.json, as a JSON array; "" when nothing is known. Owned. */
 static char *read_files(const struct run_service *service)
 {
-	scoped(text_free) char *path = path_join(service->folder, "build/reads.json");
-	scoped(json_free) struct json *document = NULL;
-	scoped(error_free) struct error err = {0};
-	scoped(buf_free) struct buf files = {0};
+	scoped(text_free) char *output = path_join(service->folder, step_kind_name(STEP_BUILD));
+	scoped(text_free) char *unknown = NULL;
+	scoped(strings_free) struct strings files = {0};
+	scoped(buf_free) struct buf text = {0};
 
-	if (!json_read_file(path, READS_LIMIT, &document, &err)) {
-		error_ignore(&err, "a build without it is compared by its declared inputs");
+	reads_file_read(output, &files, &unknown);
+	if (unknown)
 		return memory_copy_text("");
-	}
-	if (!json_is_array(json_get(document, "files")))
-		return memory_copy_text("");
-	json_write(json_get(document, "files"), &files);
-	return buf_take(&files);
+	struct json_writer w = json_writer_start(&text);
+
+	json_array_begin(&w);
+	for (size_t i = 0; i < files.count; i++)
+		json_write_text(&w, files.items[i]);
+	json_array_end(&w);
+	return buf_take(&text);
 }
 
 bool reads_record(struct run *run, struct run_service *service, struct error *err)
