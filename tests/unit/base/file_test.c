@@ -99,6 +99,43 @@ TEST(a_new_file_that_is_discarded_leaves_nothing)
 	new_file_discard(&file);
 }
 
+/* So that nothing is left of it by a kill -9. */
+TEST(a_new_file_has_no_name_until_it_is_whole)
+{
+	scoped(error_free) struct error err = {0};
+	scoped(place_free) struct place place = place_new();
+	scoped(text_free) char *path = path_join(place.path, "a");
+	scoped(buf_free) struct buf content = {0};
+	int unnamed = file_open_unnamed(place.path, 0600);
+
+	if (unnamed < 0)
+		SKIP("this file system has no files without a name");
+	descriptor_close(&unnamed);
+	for (int i = 0; i < 2; i++) {
+		struct new_file file = {0};
+
+		REQUIRE_OK(new_file_create(&file, path, 0644, &err));
+		REQUIRE_OK(descriptor_write_all(file.fd, i ? "second" : "first",
+			i ? strlen("second") : strlen("first"), path, &err));
+		CHECK_INT(name_count(place.path), i);
+		CHECK_OK(new_file_commit(&file, i, &err));
+		CHECK_INT(name_count(place.path), 1);
+	}
+	CHECK_OK(file_read(path, 100, &content, &err));
+	CHECK_TEXT(buf_text(&content), "second");
+}
+
+TEST(a_file_in_memory_is_read_from_its_beginning)
+{
+	scoped(error_free) struct error err = {0};
+	scoped(descriptor_close) int fd = -1;
+	char text[10] = "";
+
+	REQUIRE_OK(file_in_memory("a text", str_of("hello"), &fd, &err));
+	CHECK_INT(read(fd, text, sizeof(text)), 5);
+	CHECK_TEXT(text, "hello");
+}
+
 TEST(a_new_file_that_cannot_be_put_in_place_leaves_nothing)
 {
 	scoped(error_free) struct error err = {0};
