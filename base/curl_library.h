@@ -4,6 +4,10 @@
  * Linked in the ordinary way its 32 libraries cost every start of every program of ours 3.3 ms
  * (measured; 0.6 ms without), and most of those starts make no request. So we compile against its
  * headers and look its functions up on first use. Only http_client.c and http_url.c include this.
+ *
+ * dogshore itself has libcurl's archive where there is one (curl_linked.c): a push of nothing new
+ * takes 4.2 ms then instead of 7.7. Security updates reach it all the same: when the machine's
+ * libcurl is no longer the one that dogshore was built beside, that one is loaded.
  */
 #ifndef BASE_CURL_LIBRARY_H
 #define BASE_CURL_LIBRARY_H
@@ -12,6 +16,7 @@
 
 #define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
+#include <sys/types.h>
 
 #define CURL_FUNCTIONS(X)                                                                          \
 	X(easy_cleanup)                                                                            \
@@ -46,6 +51,17 @@ struct curl_library {
 };
 
 extern struct curl_library curl;
+
+/* The archive's functions, and the shared library that they are the same code as. */
+struct curl_linked {
+	struct curl_library functions;
+	const char *beside; /* its path */
+	off_t size;
+	time_t modified;
+};
+
+/* Of programs that have the archive; of others its address is NULL. */
+extern const struct curl_linked curl_linked __attribute__((weak));
 
 /* Loads and initialises libcurl; again is free. From any thread. ERROR_NOT_FOUND when the library
  * is not installed. */

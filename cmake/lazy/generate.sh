@@ -5,7 +5,8 @@
 #
 # For each function that the archives want and a library has, a jump through a slot; the slot leads
 # to lazy_resolve() (lazy.c) at first and to the function afterwards. Arguments in registers, also
-# those of functions like printf(), pass untouched. x86-64 only.
+# those of functions like printf(), pass untouched. A function of the program's own goes before one
+# of a library (weak symbols). x86-64 only.
 set -eu
 output=$1
 shift
@@ -40,7 +41,7 @@ sort -u -k 1,1 "$work/offered" | join - "$work/wanted" >"$work/symbols"
 	awk '{ printf "\t.quad first_%d\n", NR - 1 }' "$work/symbols"
 	printf '\t.text\n'
 	awk '{
-		printf "\t.globl %s\n\t.hidden %s\n\t.type %s, @function\n", $1, $1, $1
+		printf "\t.weak %s\n\t.hidden %s\n\t.type %s, @function\n", $1, $1, $1
 		printf "%s:\n\tendbr64\n\tjmp *lazy_slots+%d(%%rip)\n", $1, (NR - 1) * 8
 		printf "first_%d:\n\tendbr64\n\tpushq $%d\n\tjmp resolve\n", NR - 1, NR - 1
 	}' "$work/symbols"
