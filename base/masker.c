@@ -112,6 +112,34 @@ static void show(const struct masker *masker, size_t size, struct buf *out)
 	buf_append(out, masker->held.data + at, size - at);
 }
 
+/* Shows the first bytes of held and lets them go. */
+static void let_go(struct masker *masker, size_t size, struct buf *out)
+{
+	if (!size)
+		return;
+	show(masker, size, out);
+	masker->previous = masker->held.data[size - 1];
+	buf_remove_front(&masker->marks, size < masker->marks.size ? size : masker->marks.size);
+	buf_remove_front(&masker->held, size);
+}
+
+/* Shows held up to size, and what stands in between. */
+static void let_go_with_pauses(struct masker *masker, size_t size, struct buf *out)
+{
+	size_t *pauses = (size_t *)(void *)masker->pauses.data;
+	size_t count = masker->pauses.size / sizeof(size_t), passed = 0, at = 0;
+
+	for (; passed < count && pauses[passed] <= size; passed++) {
+		let_go(masker, pauses[passed] - at, out);
+		at = pauses[passed];
+		masker->paused(masker->self, out);
+	}
+	let_go(masker, size - at, out);
+	buf_remove_front(&masker->pauses, passed * sizeof(size_t));
+	for (size_t i = 0; i < count - passed; i++)
+		pauses[i] -= size;
+}
+
 static void pass(struct masker *masker, struct str piece, bool last, struct buf *out)
 {
 	if (!masker->forms)
@@ -119,12 +147,10 @@ static void pass(struct masker *masker, struct str piece, bool last, struct buf 
 	buf_append_str(&masker->held, piece);
 	size_t size = find(masker, last);
 
-	if (!size)
-		return;
-	show(masker, size, out);
-	masker->previous = masker->held.data[size - 1];
-	buf_remove_front(&masker->marks, size < masker->marks.size ? size : masker->marks.size);
-	buf_remove_front(&masker->held, size);
+	if (masker->pauses.size)
+		let_go_with_pauses(masker, size, out);
+	else
+		let_go(masker, size, out);
 }
 
 void masker_feed(struct masker *masker, struct str piece, struct buf *out)
@@ -135,6 +161,16 @@ void masker_feed(struct masker *masker, struct str piece, struct buf *out)
 void masker_flush(struct masker *masker, struct buf *out)
 {
 	pass(masker, (struct str){0}, true, out);
+}
+
+void masker_pause(struct masker *masker)
+{
+	scoped(buf_free) struct buf none = {0};
+
+	if (masker->held.size)
+		buf_append(&masker->pauses, &masker->held.size, sizeof(masker->held.size));
+	else
+		masker->paused(masker->self, &none);
 }
 
 char *masker_text(struct masker *masker, const char *text)
@@ -157,4 +193,5 @@ void masker_free(struct masker *masker)
 	mask_forms_free(&masker->forms);
 	buf_free(&masker->held);
 	buf_free(&masker->marks);
+	buf_free(&masker->pauses);
 }

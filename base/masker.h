@@ -26,7 +26,11 @@ struct masker {
 	struct mask_forms *forms; /* owned; what is looked for, NULL until it is needed */
 	struct buf held;          /* owned; the tail that may be the start of a secret */
 	struct buf marks;         /* owned; which of its first bytes are hidden */
+	struct buf pauses;        /* owned; size_t: places of held, see masker_pause() */
 	char previous;            /* what stood before held; NUL at the beginning */
+	/* Shows what stands in between, when all before it is in out; may empty out. */
+	void (*paused)(void *self, struct buf *out);
+	void *self;
 };
 
 /* An empty secret is ignored. Not in the middle of a stream. */
@@ -34,6 +38,9 @@ void masker_add(struct masker *masker, const char *secret);
 /* Appends what is safe to show to out; flush at the end of the stream shows the rest. */
 void masker_feed(struct masker *masker, struct str piece, struct buf *out);
 void masker_flush(struct masker *masker, struct buf *out);
+/* Something else is to be shown between what was fed and what comes: a secret may begin before it and
+ * end behind it. Calls paused at once, with an empty out, or from masker_feed() or masker_flush(). */
+void masker_pause(struct masker *masker);
 /* A text of its own, whatever the stream holds back; owned. */
 char *masker_text(struct masker *masker, const char *text) must_use;
 void masker_free(struct masker *masker);

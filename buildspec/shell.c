@@ -352,7 +352,6 @@ static bool take_turn(struct shell *shell, struct buf *copy, size_t *out_payload
 	case TURN_ANSWERED:
 		break;
 	}
-	shell_turn_show(shell, (struct str){0}, copy);
 	return true;
 }
 

@@ -50,7 +50,8 @@ struct shell_options {
 	int cancel_fd;         /* readable: stop; 0: none */
 	int break_fds[2];      /* descriptors for breakpoints (tools.h); 0: none */
 	struct masker *masker; /* borrowed */
-	/* Gets what commands print, masked, as it comes. */
+	/* Gets what commands print, masked, as it comes. What may be the beginning of a secret is held
+	 * back by the masker, from one command to the next; whoever closes the shell flushes it. */
 	void (*take)(void *self, struct str piece);
 	void *self;
 };

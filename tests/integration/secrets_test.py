@@ -145,6 +145,8 @@ phases:
       - test "$KEY" = "$(printf %s correct-horse-battery -staple-42)"
       - echo "it is $KEY"; echo "it is $KEY" >&2
       - printf %s "${KEY%battery*}"; sleep 0.05; printf 'battery-%s\\n' "${KEY##*battery-}"
+      - printf %s "${KEY%battery*}"
+      - printf 'battery-%s\\n' "${KEY##*battery-}"
       - set -x; true "$KEY"; set +x
       - cat /proc/*/cmdline | tr '\\0' ' '
       - sh -c "exit 3" "$KEY"
@@ -157,6 +159,7 @@ artifacts: {files: [svc.c], base-directory: svc}
     if "it is ***" not in result.said:
         note(result.said)
     check_contains("what it prints is masked", result.said, "it is ***")
+    check("nor is the half that another command printed", [line for line in result.said.splitlines() if line.endswith("battery-staple-42")], [])
     check("nothing of it in log and result", shown(result.said + result.text), [])
     check("nor in files", files_with_secrets(stage.folder / "out"), [])
     # `sh -c … "$KEY"` puts it there itself, inside the sandbox

@@ -179,7 +179,12 @@ TEST(secrets_are_masked_however_slowly_they_come)
 	REQUIRE(scene_set(&scene, "/bin/sh", false));
 	masker_add(&scene.masker, "hunter2");
 	CHECK_INT(run(&scene, "printf hun; sh -c 'printf ter'; printf '2\\n' >&2; printf hunt"), 0);
-	check_log(&scene, "***\nhunt");
+	check_log(&scene, "***\n");
+	CHECK_INT(run(&scene, "printf 'er2, '; printf hunt"), 0);
+	check_log(&scene, "***, ");
+	CHECK_INT(run(&scene, "exit 3"), 3);
+	CHECK_INT(run(&scene, "echo ed"), 0);
+	check_log(&scene, "hunted\n");
 }
 
 TEST(background_work_is_not_waited_for_and_ends_with_the_shell)
