@@ -54,26 +54,26 @@ static bool symbol_name(const struct elf_reader *r, const struct table *t, uint6
 
 /* How many symbols DT_GNU_HASH says there are. Undefined ones are not hashed and stand in front,
  * except in programs with fixed addresses, where the address of a function of a library may count as
- * the program's own. */
+ * the program's own. 0 where none is hashed: then the table's first symbol is a mere 1. */
 static uint64_t count_of_gnu_hash(const struct elf_reader *r, uint64_t at)
 {
 	if (!elf_in_file(r, at, 16))
 		return 0;
-	uint64_t buckets = elf_number(r, at, 4), count = elf_number(r, at + 4, 4);
-	uint64_t bloom = elf_number(r, at + 8, 4), first = count;
+	uint64_t buckets = elf_number(r, at, 4), first = elf_number(r, at + 4, 4);
+	uint64_t bloom = elf_number(r, at + 8, 4);
 	uint64_t bucket_at = at + 16 + bloom * (r->elf->is_64 ? 8 : 4);
 	uint64_t last = 0;
 
-	if (r->elf->type != ET_EXEC)
-		return count;
-	if (!elf_in_file(r, bucket_at, buckets * 4) || buckets > SYMBOL_LIMIT)
-		return count;
+	if (buckets > SYMBOL_LIMIT || !elf_in_file(r, bucket_at, buckets * 4))
+		return 0;
 	for (uint64_t i = 0; i < buckets; i++) {
 		uint64_t value = elf_number(r, bucket_at + i * 4, 4);
 		last = value > last ? value : last;
 	}
 	if (last < first)
-		return count;
+		return 0;
+	if (r->elf->type != ET_EXEC)
+		return first;
 	/* A chain ends with a value whose lowest bit is set. */
 	uint64_t chain = bucket_at + buckets * 4;
 	while (last < SYMBOL_LIMIT && elf_in_file(r, chain + (last - first) * 4, 4) &&
@@ -82,16 +82,21 @@ static uint64_t count_of_gnu_hash(const struct elf_reader *r, uint64_t at)
 	return last + 1;
 }
 
-static uint64_t count_symbols(const struct elf_reader *r, const struct elf_dynamic *d)
+/* Where no hash tells, symbols end before their names at the latest: linkers put those behind. */
+static uint64_t count_symbols(const struct elf_reader *r, const struct elf_dynamic *d,
+	uint64_t table)
 {
-	uint64_t at;
+	uint64_t at, count = 0;
 
 	if (d->gnu_hash && elf_offset_of_address(r, d->gnu_hash, &at))
-		return count_of_gnu_hash(r, at);
+		count = count_of_gnu_hash(r, at);
 	/* DT_HASH: the number of buckets, then that of symbols. */
-	if (d->hash && elf_offset_of_address(r, d->hash, &at) && elf_in_file(r, at, 8))
-		return elf_number(r, at + 4, 4);
-	return 0;
+	if (count == 0 && d->hash && elf_offset_of_address(r, d->hash, &at) &&
+		elf_in_file(r, at, 8))
+		count = elf_number(r, at + 4, 4);
+	if (count == 0 && d->strings > table)
+		count = (d->strings - table) / symbol_size(r);
+	return count;
 }
 
 void elf_read_imports(struct elf_reader *r, const struct elf_dynamic *d)
@@ -100,7 +105,7 @@ void elf_read_imports(struct elf_reader *r, const struct elf_dynamic *d)
 
 	if (d->symbols == 0 || !elf_offset_of_address(r, d->symbols, &t.offset))
 		return;
-	t.count = count_symbols(r, d);
+	t.count = count_symbols(r, d, t.offset);
 	for (uint64_t i = 1; i < t.count && i < SYMBOL_LIMIT; i++) {
 		uint64_t at = t.offset + i * symbol_size(r);
 		struct str name;

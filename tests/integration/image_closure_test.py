@@ -52,6 +52,8 @@ def dlopen_plug_ins():
     out = build(plain, "dlopen-plain")
     tap.check("a program that calls dlopen is warned of, with a hint", [w for w in out["warnings"] if "plain opens libraries by name" in w and "libgreet.so.1" in w] != [])
     inside("its library is not there", "dlopen-plain", "no library\n")
+    fixed = compile_c("plug/fixed", OPENER, "-no-pie")  # exports nothing: GNU ld's hash table is empty
+    tap.check("so is one with fixed addresses", any("fixed opens libraries by name" in w for w in build(fixed, "dlopen-fixed")["warnings"]))
     build(plain, "dlopen-file", "--file", f"{WORK}/plug/libgreet.so.1:/app/")
     inside("unless --file names it", "dlopen-file", "hello\n")
     noted = compile_c("plug/noted", NOTE + 'NOTE("required", "libgreet.so.1")' + OPENER, "-Wl,-rpath,$ORIGIN")

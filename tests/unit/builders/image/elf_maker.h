@@ -107,7 +107,8 @@ static void elf_put_versions(struct buf *out, const struct elf_recipe *recipe, u
 	}
 }
 
-/* A symbol table of imports, and behind it the head of a DT_GNU_HASH that hashes none of them. */
+/* A symbol table of imports, and behind it the DT_GNU_HASH that GNU ld writes when it hashes none: one
+ * empty bucket, and the first symbol is 1. */
 static void elf_put_imports(struct buf *out, const struct elf_recipe *recipe, unsigned count,
 	struct buf *strings)
 {
@@ -120,7 +121,7 @@ static void elf_put_imports(struct buf *out, const struct elf_recipe *recipe, un
 			buf_append_char(out, 0);
 	}
 	elf_put(out, recipe, 1, 4);
-	elf_put(out, recipe, count + 1, 4);
+	elf_put(out, recipe, 1, 4);
 	elf_put(out, recipe, 1, 4);
 	elf_put(out, recipe, 0, 4);
 	elf_put_word(out, recipe, 0);
