@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "builders/image/base_image.h"
 #include "builders/image/config.h"
+#include "builders/image/descriptor.h"
 
 #include <stdlib.h>
 
@@ -370,14 +371,12 @@ void verification_write_json(const struct verification *verification, const char
 	struct buf *out)
 {
 	struct json_writer w = json_writer_start(out);
-	char digest[DIGEST_TEXT_SIZE];
 
-	digest_to_text(&verification->digest, digest);
 	json_object_begin(&w);
 	json_put_text(&w, "stage", "image verify");
 	json_put_text(&w, "status", verification->passed ? "passed" : "failed");
 	json_put_text(&w, "image", image);
-	json_put_text(&w, "digest", digest);
+	descriptor_put_digest(&w, "digest", &verification->digest);
 	json_key(&w, "checks");
 	json_array_begin(&w);
 	for (size_t i = 0; i < verification->count; i++) {

@@ -2,6 +2,7 @@
 
 #include "base/json_writer.h"
 #include "base/memory.h"
+#include "builders/image/descriptor.h"
 #include "builders/image/plain_artifact.h"
 
 #include <stdlib.h>
@@ -74,17 +75,6 @@ static void put_annotations(struct json_writer *w, const struct strings *annotat
 	json_object_end(w);
 }
 
-static void put_descriptor(struct json_writer *w, const char *media_type,
-	const struct digest *digest, int64_t size_bytes)
-{
-	char text[DIGEST_TEXT_SIZE];
-
-	digest_to_text(digest, text);
-	json_put_text(w, "mediaType", media_type);
-	json_put_text(w, "digest", text);
-	json_put_int(w, "size", size_bytes);
-}
-
 static bool put_blob(struct json_writer *w, const struct layout *layout,
 	const struct artifact_blob *blob, struct error *err)
 {
@@ -97,7 +87,7 @@ static bool put_blob(struct json_writer *w, const struct layout *layout,
 			return false;
 	}
 	json_object_begin(w);
-	put_descriptor(w, blob->media_type, &digest, size_bytes);
+	descriptor_put(w, blob->media_type, &digest, size_bytes);
 	put_annotations(w, blob->annotations);
 	json_object_end(w);
 	return true;
@@ -117,7 +107,7 @@ static bool write_manifest(const struct layout *layout, const struct artifact *a
 	json_put_text(&w, "artifactType", artifact->artifact_type);
 	json_key(&w, "config");
 	json_object_begin(&w);
-	put_descriptor(&w, MEDIA_TYPE_EMPTY, &config, (int64_t)strlen(empty_config));
+	descriptor_put(&w, MEDIA_TYPE_EMPTY, &config, (int64_t)strlen(empty_config));
 	json_object_end(&w);
 	json_key(&w, "layers");
 	json_array_begin(&w);
@@ -127,7 +117,7 @@ static bool write_manifest(const struct layout *layout, const struct artifact *a
 	json_array_end(&w);
 	json_key(&w, "subject");
 	json_object_begin(&w);
-	put_descriptor(&w, artifact->subject.media_type, &artifact->subject.digest,
+	descriptor_put(&w, artifact->subject.media_type, &artifact->subject.digest,
 		artifact->subject.size_bytes);
 	json_object_end(&w);
 	put_annotations(&w, artifact->annotations);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/json_writer.h"
 #include "base/memory.h"
+#include "builders/image/descriptor.h"
 
 #include <stdlib.h>
 
@@ -248,13 +249,8 @@ char *manifest_base_name(struct str manifest)
 
 static void put_blob(struct json_writer *w, const struct blob_name *blob)
 {
-	char digest[DIGEST_TEXT_SIZE];
-
-	digest_to_text(&blob->digest, digest);
 	json_object_begin(w);
-	json_put_text(w, "mediaType", blob->media_type);
-	json_put_text(w, "digest", digest);
-	json_put_int(w, "size", blob->size_bytes);
+	descriptor_put(w, blob->media_type, &blob->digest, blob->size_bytes);
 	json_object_end(w);
 }
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/json_writer.h"
 #include "base/memory.h"
+#include "builders/image/descriptor.h"
 
 #include <stdlib.h>
 
@@ -40,16 +41,7 @@ static void put_labels(struct json_writer *w, const struct strings *labels)
 	strings_free(&sorted);
 }
 
-static void put_digest(struct json_writer *w, const struct digest *digest)
-{
-	char text[DIGEST_TEXT_SIZE];
-
-	digest_to_text(digest, text);
-	json_write_text(w, text);
-}
-
-/* Whole seconds: the fraction would always be zero. */
-static void put_created(struct json_writer *w, int64_t created_s)
+void config_put_created(struct json_writer *w, int64_t created_s)
 {
 	char text[TIME_TEXT_SIZE];
 
@@ -102,7 +94,7 @@ void config_write(const struct image_config *config, const struct layer *layers,
 	scoped(buf_free) struct buf text = {0};
 
 	json_object_begin(&w);
-	put_created(&w, config->created_s);
+	config_put_created(&w, config->created_s);
 	json_put_text(&w, "architecture", config->architecture);
 	json_put_text(&w, "os", "linux");
 	put_run_config(&w, config);
@@ -112,14 +104,14 @@ void config_write(const struct image_config *config, const struct layer *layers,
 	json_key(&w, "diff_ids");
 	json_array_begin(&w);
 	for (size_t i = 0; i < count; i++)
-		put_digest(&w, &layers[i].packed.diff_id);
+		descriptor_write_digest(&w, &layers[i].packed.diff_id);
 	json_array_end(&w);
 	json_object_end(&w);
 	json_key(&w, "history");
 	json_array_begin(&w);
 	for (size_t i = 0; i < count; i++) {
 		json_object_begin(&w);
-		put_created(&w, config->created_s);
+		config_put_created(&w, config->created_s);
 		json_key(&w, "created_by");
 		write_history(&layers[i], &text);
 		json_write_str(&w, buf_str(&text));
@@ -133,10 +125,7 @@ static void put_descriptor(struct json_writer *w, const char *media_type,
 	const struct digest *digest, int64_t size)
 {
 	json_object_begin(w);
-	json_put_text(w, "mediaType", media_type);
-	json_key(w, "digest");
-	put_digest(w, digest);
-	json_put_int(w, "size", size);
+	descriptor_put(w, media_type, digest, size);
 	json_object_end(w);
 }
 

@@ -8,6 +8,7 @@
 #ifndef BUILDERS_IMAGE_CONFIG_H
 #define BUILDERS_IMAGE_CONFIG_H
 
+#include "base/json_writer.h"
 #include "builders/image/layer.h"
 
 struct image_config {
@@ -20,6 +21,9 @@ struct image_config {
 	int64_t port;                 /* 0: none; TCP */
 	int64_t created_s;
 };
+
+/* "created", in whole seconds: the fraction would always be zero. */
+void config_put_created(struct json_writer *w, int64_t created_s);
 
 void config_write(const struct image_config *config, const struct layer *layers, size_t count,
 	struct buf *out);

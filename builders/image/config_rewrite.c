@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "base/json_writer.h"
 #include "base/memory.h"
+#include "builders/image/config.h"
+#include "builders/image/descriptor.h"
 
 #include <stdlib.h>
 
@@ -162,25 +164,13 @@ static void put_run(struct json_writer *w, const struct json *run,
 	json_object_end(w);
 }
 
-static void put_created(struct json_writer *w, int64_t created_s)
-{
-	char text[TIME_TEXT_SIZE];
-
-	/* Whole seconds: the fraction would always be zero. */
-	time_to_rfc3339(created_s * 1000, text);
-	char *dot = strchr(text, '.');
-	if (dot)
-		memcpy(dot, "Z", 2);
-	json_put_text(w, "created", text);
-}
-
 void config_rewrite(const struct json *outside, const struct config_changes *changes,
 	struct buf *out)
 {
 	struct json_writer w = json_writer_start(out);
 
 	json_object_begin(&w);
-	put_created(&w, changes->created_s);
+	config_put_created(&w, changes->created_s);
 	put_text(&w, outside, "author");
 	put_text(&w, outside, "architecture");
 	put_text(&w, outside, "variant");
@@ -192,11 +182,8 @@ void config_rewrite(const struct json *outside, const struct config_changes *cha
 	json_put_text(&w, "type", "layers");
 	json_key(&w, "diff_ids");
 	json_array_begin(&w);
-	for (size_t i = 0; i < changes->diff_id_count; i++) {
-		char text[DIGEST_TEXT_SIZE];
-		digest_to_text(&changes->diff_ids[i], text);
-		json_write_text(&w, text);
-	}
+	for (size_t i = 0; i < changes->diff_id_count; i++)
+		descriptor_write_digest(&w, &changes->diff_ids[i]);
 	json_array_end(&w);
 	json_object_end(&w);
 	json_key(&w, "history");

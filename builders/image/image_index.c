@@ -3,6 +3,7 @@
 #include "base/json_writer.h"
 #include "base/memory.h"
 #include "builders/image/base_image.h"
+#include "builders/image/descriptor.h"
 
 #include <stdlib.h>
 
@@ -135,13 +136,8 @@ static bool sort_parts(struct image_index *index, struct error *err)
 
 static void put_part(struct json_writer *w, const struct index_part *part)
 {
-	char digest[DIGEST_TEXT_SIZE];
-
-	digest_to_text(&part->digest, digest);
 	json_object_begin(w);
-	json_put_text(w, "mediaType", part->media_type);
-	json_put_text(w, "digest", digest);
-	json_put_int(w, "size", part->size_bytes);
+	descriptor_put(w, part->media_type, &part->digest, part->size_bytes);
 	json_key(w, "platform");
 	json_object_begin(w);
 	json_put_text(w, "architecture", part->architecture);
@@ -202,13 +198,11 @@ bool image_index_build(const struct strings *sources, const char *output,
 void image_index_write_json(const struct image_index *index, struct buf *out)
 {
 	struct json_writer w = json_writer_start(out);
-	char digest[DIGEST_TEXT_SIZE];
 
-	digest_to_text(&index->digest, digest);
 	json_object_begin(&w);
 	json_put_text(&w, "stage", "image index");
 	json_put_text(&w, "status", "done");
-	json_put_text(&w, "digest", digest);
+	descriptor_put_digest(&w, "digest", &index->digest);
 	json_put_int(&w, "size", index->size_bytes);
 	json_put_text(&w, "layout", index->layout);
 	json_put_text(&w, "tag", index->tag);
@@ -219,9 +213,8 @@ void image_index_write_json(const struct image_index *index, struct buf *out)
 		scoped(text_free) char *platform =
 			platform_text(part->os, part->architecture, part->variant);
 
-		digest_to_text(&part->digest, digest);
 		json_object_begin(&w);
-		json_put_text(&w, "digest", digest);
+		descriptor_put_digest(&w, "digest", &part->digest);
 		json_put_int(&w, "size", part->size_bytes);
 		json_put_text(&w, "platform", platform);
 		json_put_text(&w, "source", part->source);

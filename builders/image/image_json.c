@@ -1,23 +1,16 @@
 #include "base/json_writer.h"
 #include "base/memory.h"
+#include "builders/image/descriptor.h"
 #include "builders/image/image.h"
 #include "builders/image/package_files.h"
 
 #include <stdlib.h>
 
-static void put_digest(struct json_writer *w, const char *key, const struct digest *digest)
-{
-	char text[DIGEST_TEXT_SIZE];
-
-	digest_to_text(digest, text);
-	json_put_text(w, key, text);
-}
-
 static void put_layer(struct json_writer *w, const struct layer *layer)
 {
 	json_object_begin(w);
-	put_digest(w, "digest", &layer->packed.digest);
-	put_digest(w, "diff_id", &layer->packed.diff_id);
+	descriptor_put_digest(w, "digest", &layer->packed.digest);
+	descriptor_put_digest(w, "diff_id", &layer->packed.diff_id);
 	json_put_int(w, "size", layer->packed.size_bytes);
 	json_put_text(w, "media_type", compression_media_type(layer->compression));
 	json_put_text(w, "kind", layer_kind_name(layer->kind));
@@ -56,7 +49,7 @@ static void put_debug(struct json_writer *w, const struct debug_files *debug)
 {
 	json_key(w, "debug");
 	json_object_begin(w);
-	put_digest(w, "digest", &debug->digest);
+	descriptor_put_digest(w, "digest", &debug->digest);
 	json_key(w, "files");
 	json_array_begin(w);
 	for (size_t i = 0; i < debug->count; i++) {
@@ -96,7 +89,7 @@ static void put_base(struct json_writer *w, const struct image *image)
 	json_key(w, "base");
 	json_object_begin(w);
 	json_put_text(w, "name", image->base_name);
-	put_digest(w, "digest", &image->base_digest);
+	descriptor_put_digest(w, "digest", &image->base_digest);
 	json_put_int(w, "layers", (int64_t)image->base_layers);
 	json_object_end(w);
 }
@@ -108,8 +101,8 @@ void image_write_json(const struct image *image, bool files, struct buf *out)
 	json_object_begin(&w);
 	json_put_text(&w, "stage", "image build");
 	json_put_text(&w, "status", "done");
-	put_digest(&w, "digest", &image->digest);
-	put_digest(&w, "config_digest", &image->config_digest);
+	descriptor_put_digest(&w, "digest", &image->digest);
+	descriptor_put_digest(&w, "config_digest", &image->config_digest);
 	json_put_int(&w, "size", image->size_bytes);
 	json_key(&w, "platform");
 	json_write_format(&w, "linux/%s", image->architecture);
@@ -130,7 +123,7 @@ void image_write_json(const struct image *image, bool files, struct buf *out)
 	if (digest_is_zero(&image->sbom))
 		json_put_text(&w, "sbom", NULL);
 	else
-		put_digest(&w, "sbom", &image->sbom);
+		descriptor_put_digest(&w, "sbom", &image->sbom);
 	json_put_bool(&w, "reproducible", !image->runs_commands);
 	json_key(&w, "warnings");
 	json_array_begin(&w);

@@ -3,6 +3,7 @@
 #include "base/json_writer.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "builders/image/descriptor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -344,13 +345,8 @@ bool layout_find_reasons(const struct layout *layout, const char *tag, struct di
 static void put_descriptor(struct json_writer *w, const char *tag, const struct layout_entry *entry,
 	const char *architecture, const struct digest *reasons)
 {
-	char digest[DIGEST_TEXT_SIZE];
-
-	digest_to_text(&entry->digest, digest);
 	json_object_begin(w);
-	json_put_text(w, "mediaType", entry->media_type);
-	json_put_text(w, "digest", digest);
-	json_put_int(w, "size", entry->size_bytes);
+	descriptor_put(w, entry->media_type, &entry->digest, entry->size_bytes);
 	if (architecture) {
 		json_key(w, "platform");
 		json_object_begin(w);
@@ -361,10 +357,8 @@ static void put_descriptor(struct json_writer *w, const char *tag, const struct 
 	json_key(w, "annotations");
 	json_object_begin(w);
 	json_put_text(w, REF_NAME, tag);
-	if (reasons) {
-		digest_to_text(reasons, digest);
-		json_put_text(w, REASONS, digest);
-	}
+	if (reasons)
+		descriptor_put_digest(w, REASONS, reasons);
 	json_object_end(w);
 	json_object_end(w);
 }

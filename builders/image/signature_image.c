@@ -2,6 +2,7 @@
 
 #include "base/json_writer.h"
 #include "base/memory.h"
+#include "builders/image/descriptor.h"
 
 #include <stdlib.h>
 
@@ -63,7 +64,6 @@ bool signature_image_parse(struct str manifest, const char *what, struct signatu
 static void write_config(const struct signature_image *image, struct buf *out)
 {
 	struct json_writer w = json_writer_start(out);
-	char digest[DIGEST_TEXT_SIZE];
 
 	json_object_begin(&w);
 	json_put_text(&w, "architecture", "");
@@ -74,27 +74,14 @@ static void write_config(const struct signature_image *image, struct buf *out)
 	json_put_text(&w, "type", "layers");
 	json_key(&w, "diff_ids");
 	json_array_begin(&w);
-	for (size_t i = 0; i < image->count; i++) {
-		digest_to_text(&image->items[i].document, digest);
-		json_write_text(&w, digest);
-	}
+	for (size_t i = 0; i < image->count; i++)
+		descriptor_write_digest(&w, &image->items[i].document);
 	json_array_end(&w);
 	json_object_end(&w);
 	json_key(&w, "config");
 	json_object_begin(&w);
 	json_object_end(&w);
 	json_object_end(&w);
-}
-
-static void put_descriptor(struct json_writer *w, const char *media_type,
-	const struct digest *digest, int64_t size_bytes)
-{
-	char text[DIGEST_TEXT_SIZE];
-
-	digest_to_text(digest, text);
-	json_put_text(w, "mediaType", media_type);
-	json_put_text(w, "digest", text);
-	json_put_int(w, "size", size_bytes);
 }
 
 void signature_image_write(const struct signature_image *image, struct buf *out_config,
@@ -109,13 +96,13 @@ void signature_image_write(const struct signature_image *image, struct buf *out_
 	json_put_text(&w, "mediaType", MEDIA_TYPE_MANIFEST);
 	json_key(&w, "config");
 	json_object_begin(&w);
-	put_descriptor(&w, MEDIA_TYPE_CONFIG, &config, (int64_t)out_config->size);
+	descriptor_put(&w, MEDIA_TYPE_CONFIG, &config, (int64_t)out_config->size);
 	json_object_end(&w);
 	json_key(&w, "layers");
 	json_array_begin(&w);
 	for (size_t i = 0; i < image->count; i++) {
 		json_object_begin(&w);
-		put_descriptor(&w, MEDIA_TYPE_SIMPLE_SIGNING, &image->items[i].document,
+		descriptor_put(&w, MEDIA_TYPE_SIMPLE_SIGNING, &image->items[i].document,
 			image->items[i].size_bytes);
 		json_key(&w, "annotations");
 		json_object_begin(&w);

@@ -4,6 +4,7 @@
 #include "base/json_writer.h"
 #include "base/memory.h"
 #include "builders/image/base_swap.h"
+#include "builders/image/descriptor.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -212,20 +213,12 @@ bool rebase_image(const struct reference *image, const char *onto, const char *f
 	return true;
 }
 
-static void put_digest(struct json_writer *w, const char *key, const struct digest *digest)
-{
-	char text[DIGEST_TEXT_SIZE];
-
-	digest_to_text(digest, text);
-	json_put_text(w, key, text);
-}
-
 static void put_base(struct json_writer *w, const char *key, const struct base_image *base)
 {
 	json_key(w, key);
 	json_object_begin(w);
 	json_put_text(w, "name", base->source);
-	put_digest(w, "digest", &base->digest);
+	descriptor_put_digest(w, "digest", &base->digest);
 	json_put_int(w, "layers", (int64_t)base->manifest.count);
 	json_object_end(w);
 }
@@ -245,7 +238,7 @@ void rebase_write_json(const struct rebase_result *result, const struct referenc
 	json_write_format(&w, "%s/%s@%s", image->host, image->repository, digest);
 	json_put_text(&w, "tag", image->tag);
 	json_put_text(&w, "digest", digest);
-	put_digest(&w, "was", &result->was);
+	descriptor_put_digest(&w, "was", &result->was);
 	json_put_bool(&w, "unchanged", result->unchanged);
 	put_base(&w, "from", &result->from);
 	put_base(&w, "onto", &result->onto);
