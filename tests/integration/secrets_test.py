@@ -19,7 +19,8 @@ from tap import check, check_contains, note, run_tests  # noqa: E402
 
 need_root()
 stage = shop.Shop()
-GIVEN = "correct-horse-battery-staple-42"  # a secret of a build, of a registry
+END = os.urandom(4).hex()  # so that the same test, run beside this one, does not look like a leak
+GIVEN = f"correct-horse-battery-staple-{END}"  # a secret of a build, of a registry
 ALL_OF_THEM = [GIVEN]
 
 
@@ -142,7 +143,7 @@ env:
 phases:
   build:
     commands:
-      - test "$KEY" = "$(printf %s correct-horse-battery -staple-42)"
+      - test "$KEY" = "$(printf %s correct-horse-battery -staple-END)"
       - echo "it is $KEY"; echo "it is $KEY" >&2
       - printf %s "${KEY%battery*}"; sleep 0.05; printf 'battery-%s\\n' "${KEY##*battery-}"
       - printf %s "${KEY%battery*}"
@@ -151,7 +152,7 @@ phases:
       - cat /proc/*/cmdline | tr '\\0' ' '
       - sh -c "exit 3" "$KEY"
 artifacts: {files: [svc.c], base-directory: svc}
-""")
+""".replace("END", END))
     stage.commit("uses a secret")
     with Watch() as watch:
         result = stage.dogshore("build", "svc", "--secrets-file", str(stage.folder / "secrets.json"), "--output", str(stage.folder / "out"))
