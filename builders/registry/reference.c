@@ -45,9 +45,9 @@ static bool is_component(struct str part)
 	}
 }
 
-static bool is_repository(struct str name)
+bool reference_repository_valid(struct str name)
 {
-	if (name.size == 0 || name.size > REPOSITORY_LIMIT)
+	if (name.size == 0)
 		return false;
 	while (name.data)
 		if (!is_component(str_cut(&name, '/')))
@@ -55,7 +55,12 @@ static bool is_repository(struct str name)
 	return true;
 }
 
-static bool is_tag(struct str tag)
+static bool is_repository(struct str name)
+{
+	return name.size <= REPOSITORY_LIMIT && reference_repository_valid(name);
+}
+
+bool reference_tag_valid(struct str tag)
 {
 	if (tag.size == 0 || tag.size > TAG_LIMIT || tag.data[0] == '.' || tag.data[0] == '-')
 		return false;
@@ -157,7 +162,7 @@ bool reference_parse(const char *text, struct reference *out_reference, struct e
 			"its repository must be lower-case letters and digits, with '.', '_', '-' "
 			"and '/' between them",
 			err);
-	if (tag.data && !is_tag(tag))
+	if (tag.data && !reference_tag_valid(tag))
 		return refuse(text,
 			"its tag must be up to 128 letters, digits, '_', '.', '-' and may start "
 			"with neither of the last two",

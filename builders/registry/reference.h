@@ -22,6 +22,10 @@ struct reference {
 bool reference_parse(const char *text, struct reference *out_reference, struct error *err) must_use;
 void reference_free(struct reference *reference);
 
+/* The grammar of a repository's name, of any length, and of a tag. */
+bool reference_repository_valid(struct str name) must_use;
+bool reference_tag_valid(struct str tag) must_use;
+
 /* "sha256:…" when there is a digest, else the tag, else "latest"; owned. What a URL ends with. */
 char *reference_key(const struct reference *reference) must_use;
 /* "HOST/REPOSITORY:TAG" or "HOST/REPOSITORY@sha256:…"; owned. */

@@ -55,9 +55,8 @@ bool content_blob_file(struct content *content, const char *name, char **out_pat
 bool content_resolve(struct content *content, const char *reference, struct digest *out_digest,
 	struct json **out_manifest, struct error *err) must_use;
 
-/* Names as ECR and the distribution specification allow them. */
+/* As ECR and the distribution specification allow it. */
 bool content_repository_name_valid(struct str name);
-bool content_tag_valid(struct str tag);
 
 /* The repository's document without repositoryUri, NULL when there is none. */
 const struct json *content_repository(struct content *content, const char *repository);

@@ -1,66 +1,17 @@
 #include "base/memory.h"
+#include "builders/registry/reference.h"
 #include "deployers/local/content_internal.h"
 #include "deployers/local/store.h"
 
 #include <stdlib.h>
 
-enum { REPOSITORY_MAX = 256, TAG_MAX = 128 };
-
-static bool is_lower_or_digit(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-/* [a-z0-9]+((\.|_|__|-+)[a-z0-9]+)* */
-static bool component_valid(struct str part)
-{
-	size_t i = 0;
-
-	while (i < part.size) {
-		size_t start = i;
-
-		while (i < part.size && is_lower_or_digit(part.data[i]))
-			i++;
-		if (i == start)
-			return false;
-		if (i == part.size)
-			return true;
-		char separator = part.data[i];
-		size_t run = i;
-
-		while (i < part.size && part.data[i] == separator)
-			i++;
-		run = i - run;
-		if (!(separator == '-' || (separator == '.' && run == 1) ||
-			    (separator == '_' && run <= 2)))
-			return false;
-	}
-	return false;
-}
+/* ECR's: CreateRepository, repositoryName. */
+enum { REPOSITORY_MIN = 2, REPOSITORY_MAX = 256 };
 
 bool content_repository_name_valid(struct str name)
 {
-	struct str rest = name;
-
-	if (name.size < 2 || name.size > REPOSITORY_MAX)
-		return false;
-	while (rest.data)
-		if (!component_valid(str_cut(&rest, '/')))
-			return false;
-	return true;
-}
-
-bool content_tag_valid(struct str tag)
-{
-	bool ok = tag.size > 0 && tag.size <= TAG_MAX && tag.data[0] != '.' && tag.data[0] != '-';
-
-	for (size_t i = 0; ok && i < tag.size; i++) {
-		char c = tag.data[i];
-
-		ok = is_lower_or_digit(c) || (c >= 'A' && c <= 'Z') || c == '_' || c == '.' ||
-		     c == '-';
-	}
-	return ok;
+	return name.size >= REPOSITORY_MIN && name.size <= REPOSITORY_MAX &&
+	       reference_repository_valid(name);
 }
 
 const struct json *content_repository(struct content *content, const char *repository)

@@ -1,3 +1,4 @@
+#include "builders/registry/reference.h"
 #include "deployers/local/content.h"
 #include "deployers/local/ecr_internal.h"
 #include "deployers/local/input.h"
@@ -277,7 +278,7 @@ bool ecr_answer_put_image(struct cloud *cloud, const struct json *input, struct 
 	if (wanted && !text_equal(wanted, text))
 		return refuse(refusal, 400, "ImageDigestDoesNotMatchException",
 			"The image's digest is %s, not %s", text, wanted);
-	if (tag && !content_tag_valid(str_of(tag)))
+	if (tag && !reference_tag_valid(str_of(tag)))
 		return refuse(refusal, 400, ECR_INVALID, "Invalid parameter at 'imageTag'");
 	if (!is_new_image(cloud, repository, tag, text, refusal))
 		return false;

@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "base/memory.h"
+#include "builders/registry/reference.h"
 #include "deployers/local/registry_internal.h"
 #include "deployers/local/scan.h"
 
@@ -21,7 +22,7 @@ static bool check_reference(struct registry_call *call, enum digest_kind *out_ki
 
 	*out_kind = DIGEST_SHA256;
 	if (!strchr(call->reference, ':')) {
-		if (content_tag_valid(str_of(call->reference)))
+		if (reference_tag_valid(str_of(call->reference)))
 			return true;
 		registry_fail(call->exchange, 400, "TAG_INVALID", "invalid tag");
 		return false;

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "builders/registry/reference.h"
 #include "deployers/local/content.h"
 #include "deployers/local/registry_api.h"
 #include "deployers/local/store.h"
@@ -427,10 +428,10 @@ TEST(names_of_repositories_and_tags_are_those_of_the_specification)
 	CHECK(!content_repository_name_valid(str_of("../etc")));
 	CHECK(!content_repository_name_valid(str_of("a..b")));
 	CHECK(!content_repository_name_valid(str_of("a___b")));
-	CHECK(content_tag_valid(str_of("v1.0_x-Y")));
-	CHECK(!content_tag_valid(str_of(".x")));
-	CHECK(!content_tag_valid(str_of("")));
-	CHECK(!content_tag_valid(str_of("a:b")));
+	CHECK(reference_tag_valid(str_of("v1.0_x-Y")));
+	CHECK(!reference_tag_valid(str_of(".x")));
+	CHECK(!reference_tag_valid(str_of("")));
+	CHECK(!reference_tag_valid(str_of("a:b")));
 }
 
 TEST(paths_of_the_registry_are_cut_from_their_end)
