@@ -40,11 +40,25 @@ static bool parse_record(struct str text, struct packed *out)
 	       str_to_int(rest, &out->diff_bytes);
 }
 
-static bool has_size(const char *path, int64_t size_bytes)
+/* A blob here shares its bytes with those in layouts, where somebody may write to it. Its time of
+ * content is set to this one, so that such a write shows. */
+static const struct timespec untouched = {.tv_sec = 946684800}; /* 2000-01-01 */
+
+static bool is_untouched(const char *path, int64_t size_bytes)
 {
 	struct stat status;
 
-	return stat(path, &status) == 0 && status.st_size == size_bytes;
+	return stat(path, &status) == 0 && status.st_size == size_bytes &&
+	       status.st_mtim.tv_sec == untouched.tv_sec &&
+	       status.st_mtim.tv_nsec == untouched.tv_nsec;
+}
+
+/* Used now. */
+static void touch(const char *path)
+{
+	const struct timespec times[] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
+
+	utimensat(AT_FDCWD, path, times, 0);
 }
 
 /* A second name for the same bytes where the file system allows it, else a copy. */
@@ -81,10 +95,10 @@ bool layer_cache_take(const struct layer_cache *cache, const struct digest *key,
 	if (!parse_record(buf_str(&text), &packed))
 		return false;
 	scoped(text_free) char *blob = path_of(cache, "blobs", &packed.digest);
+	if (!is_untouched(blob, packed.size_bytes))
+		return false;
 	if (!layout_has_blob(layout, &packed.digest, packed.size_bytes)) {
 		scoped(text_free) char *target = layout_blob_path(layout, &packed.digest);
-		if (!has_size(blob, packed.size_bytes))
-			return false;
 		unlink(target); /* of another size, so no such blob */
 		if (!share(blob, target, &err)) {
 			log_trace("image", "cached layer not used: %s", err.message);
@@ -92,7 +106,7 @@ bool layer_cache_take(const struct layer_cache *cache, const struct digest *key,
 			return false;
 		}
 	}
-	utimensat(AT_FDCWD, blob, NULL, 0); /* used now */
+	touch(blob);
 	log_trace("image", "layer taken from %s", record);
 	*out_packed = packed;
 	return true;
@@ -128,7 +142,7 @@ static void prune(const struct layer_cache *cache, const char *part, size_t limi
 			struct stat status = {0};
 			files[i].path = memory_format("%s/%s", folder, names.items[i]);
 			if (stat(files[i].path, &status) == 0)
-				files[i].used_s = status.st_mtime;
+				files[i].used_s = status.st_atime;
 		}
 		qsort(files, names.count, sizeof(*files), by_age);
 		for (size_t i = 0; i < names.count; i++) {
@@ -154,12 +168,15 @@ static bool store(const struct layer_cache *cache, const struct digest *key,
 
 	if (!folder_make(keys, 0700, err) || !folder_make(blobs, 0700, err))
 		return false;
-	if (!has_size(blob, packed->size_bytes)) {
+	if (!is_untouched(blob, packed->size_bytes)) {
+		const struct timespec times[] = {{.tv_nsec = UTIME_NOW}, untouched};
+
 		unlink(blob);
 		prune(cache, "blobs", BLOB_LIMIT - 1);
 		prune(cache, "keys", 4 * BLOB_LIMIT);
 		if (!share(source, blob, err))
 			return false;
+		utimensat(AT_FDCWD, blob, times, 0);
 	}
 	digest_to_text(&packed->digest, digest);
 	digest_to_text(&packed->diff_id, diff_id);

@@ -11,6 +11,9 @@
  * while (LAYER_CACHE_QUIET_NS) when it was looked at: a write in the same tick of the kernel's clock
  * would not change the times.
  *
+ * Blobs share their bytes with those in layouts where the file system can do that. All have one fixed
+ * time of content, so that one that was written over shows, and is made again.
+ *
  * The cache is a help, never a must: when it cannot be read or written the layer is made again.
  * At most 256 blobs stay; those unused for longest go first. Several processes may share it.
  */

@@ -168,18 +168,26 @@ bool layout_read_blob(const struct layout *layout, const struct digest *digest, 
 	return error_next(err, DAMAGED);
 }
 
+/* A name beside the blobs that no other process has. */
+static char *temporary_name(const struct layout *layout)
+{
+	uint64_t random;
+
+	random_bytes(&random, sizeof(random));
+	return memory_format("%s/blobs/sha256/.new-%016llx", layout->path,
+		(unsigned long long)random);
+}
+
 /* A file without a name where the file system has such, so that a kill leaves nothing behind. */
 static int open_blob(const struct layout *layout, char **out_temporary)
 {
 	scoped(text_free) char *folder = path_join(layout->path, "blobs/sha256");
 	int fd = file_open_unnamed(folder, 0644);
-	uint64_t random;
 
 	*out_temporary = NULL;
 	if (fd >= 0)
 		return fd;
-	random_bytes(&random, sizeof(random));
-	*out_temporary = memory_format("%s/.new-%016llx", folder, (unsigned long long)random);
+	*out_temporary = temporary_name(layout);
 	return open(*out_temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 }
 
@@ -204,35 +212,23 @@ bool layout_blob_create(const struct layout *layout, struct layout_blob *out_blo
 	return true;
 }
 
-/* Gives a file without a name its name. Another process may have put the same blob there. */
-static bool link_blob(int fd, const char *path, struct error *err)
-{
-	struct stat ours, theirs;
-
-	for (int tries = 0; tries < 10; tries++) {
-		if (file_link_unnamed(fd, path) == 0)
-			return true;
-		if (errno != EEXIST)
-			break;
-		if (fstat(fd, &ours) == 0 && stat(path, &theirs) == 0 &&
-			ours.st_size == theirs.st_size)
-			return true;
-		unlink(path); /* a damaged one */
-	}
-	return error_raise_errno(err, "name the blob \"%s\"", path);
-}
-
 bool layout_blob_commit(const struct layout *layout, struct layout_blob *blob,
 	const struct digest *digest, struct error *err)
 {
 	scoped(text_free) char *path = layout_blob_path(layout, digest);
 
-	if (!blob->temporary) {
-		if (!link_blob(blob->fd, path, err))
+	if (!blob->temporary && file_link_unnamed(blob->fd, path) < 0) {
+		/* What has the name may be damaged; it is replaced in one step. */
+		char *name = errno == EEXIST ? temporary_name(layout) : NULL;
+		if (!name || file_link_unnamed(blob->fd, name) < 0) {
+			error_raise_errno(err, "name the blob \"%s\"", path);
+			free(name);
 			return false;
-	} else if (rename(blob->temporary, path) < 0) {
-		return error_raise_errno(err, "rename \"%s\" to \"%s\"", blob->temporary, path);
+		}
+		blob->temporary = name;
 	}
+	if (blob->temporary && rename(blob->temporary, path) < 0)
+		return error_raise_errno(err, "rename \"%s\" to \"%s\"", blob->temporary, path);
 	text_free(&blob->temporary);
 	layout_blob_discard(blob);
 	return true;

@@ -233,6 +233,49 @@ TEST(a_damaged_cache_is_not_believed)
 	CHECK(digest_equal(&first.digest, &second.digest));
 }
 
+/* The same number of other bytes, written into the blob where it lies. */
+static void write_over(const char *layout, const struct digest *digest)
+{
+	char hex[DIGEST_HEX_SIZE];
+
+	digest_to_hex(digest, hex);
+	scoped(text_free) char *path = memory_format("%s/blobs/sha256/%s", layout, hex);
+	FILE *file = fopen(path, "r+");
+	REQUIRE(file != NULL);
+	CHECK(fwrite("damage", 6, 1, file) == 1);
+	fclose(file);
+}
+
+/* Layouts and the cache may share a file. */
+TEST(a_blob_that_was_written_over_in_a_layout_is_made_again)
+{
+	scoped(close_place) struct place place = {0};
+	scoped(image_free) struct image first = {0}, second = {0}, third = {0};
+	scoped(buf_free) struct buf blob = {0};
+	struct error err = {0};
+
+	REQUIRE(open_place(&place, "program"));
+	wait_until_quiet(place.binary);
+	wait_until_quiet(place.config);
+	struct image_options options = options_of(&place);
+	options.cache_folder = place.cache;
+	REQUIRE_OK(image_build(&options, &first, &err));
+	const struct digest digest = layer_of(&first, LAYER_PROGRAM)->packed.digest;
+	write_over(first.layout, &digest);
+
+	scoped(text_free) char *elsewhere = path_join(place.root, "second:1");
+	options.output = elsewhere;
+	REQUIRE_OK(image_build(&options, &second, &err));
+	CHECK(layer_of(&second, LAYER_BASE)->reused);
+	const struct layout healthy = {.path = second.layout};
+	CHECK_OK(layout_read_blob(&healthy, &digest, 1 << 20, &blob, &err));
+
+	/* and in the same layout */
+	write_over(second.layout, &digest);
+	REQUIRE_OK(image_build(&options, &third, &err));
+	CHECK_OK(layout_read_blob(&healthy, &digest, 1 << 20, &blob, &err));
+}
+
 /* The test itself, as it was linked: its libraries are of packages here, but nothing says so. */
 TEST(without_dpkg_there_is_one_layer_of_libraries)
 {
