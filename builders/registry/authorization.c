@@ -107,13 +107,33 @@ static bool look_up_ecr(struct authorization *a, struct error *err)
 	return true;
 }
 
+/* Who cannot ask ECR may have logged in: aws ecr get-login-password | docker login. */
+static bool find_ecr(struct authorization *a, struct error *err)
+{
+	struct error why = {0};
+
+	if (look_up_ecr(a, &why))
+		return true;
+	if (!credentials_find(a->host, a->repository, &a->credentials, err)) {
+		error_free(&why);
+		return error_while(err, "looking for credentials for %s", a->host);
+	}
+	if (!a->credentials.password) {
+		error_move(err, &why);
+		return false;
+	}
+	error_ignore(&why, "there are other credentials");
+	set(a, (struct token){.value = token_basic(&a->credentials)});
+	return true;
+}
+
 bool authorization_look_up(struct authorization *a, struct error *err)
 {
 	if (a->looked_up)
 		return true;
 	a->looked_up = true;
 	if (ecr_is_host(a->host))
-		return look_up_ecr(a, err);
+		return find_ecr(a, err);
 	if (!credentials_find(a->host, a->repository, &a->credentials, err))
 		return error_while(err, "looking for credentials for %s", a->host);
 	take_kept(a);
@@ -250,6 +270,8 @@ bool authorization_refuse(const struct authorization *a, struct str body, struct
 	}
 	error_raise(err, ERROR_DENIED, "%s wants credentials for %s and we have none", a->host,
 		a->repository);
-	return error_next(err, "log in: docker login %s (podman login and skopeo login do as well)",
-		a->host);
+	const char *helper = a->credentials.silent_helper;
+	return error_next(err,
+		"log in: docker login %s (podman login and skopeo login do as well)%s%s%s", a->host,
+		helper ? "; " : "", helper ? helper : "", helper ? " was asked and gave none" : "");
 }

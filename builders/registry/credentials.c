@@ -33,6 +33,7 @@ void credentials_free(struct credentials *credentials)
 	text_free(&credentials->user);
 	wipe_text(&credentials->password);
 	wipe_text(&credentials->identity_token);
+	text_free(&credentials->silent_helper);
 	credentials->source = NULL;
 }
 
@@ -105,6 +106,8 @@ static bool ask_helper(const char *name, const char *key, struct credentials *ou
 		ok = !result.timed_out ||
 		     error_raise(err, ERROR_TIMED_OUT, "%s did not answer in %d s", program,
 			     HELPER_TIMEOUT_MS / 1000);
+		text_free(&out->silent_helper);
+		out->silent_helper = memory_copy_text(program);
 	} else if (!json_parse(buf_str(&result.output), program, NULL, &answer, &why)) {
 		error_ignore(&why, "its text would show the secret");
 		ok = error_raise(err, ERROR_PROTOCOL, "%s gave no JSON", program);
@@ -116,7 +119,9 @@ static bool ask_helper(const char *name, const char *key, struct credentials *ou
 		out->source = "credential helper";
 		if (!is_token)
 			out->user = memory_copy_text(user);
-		*(is_token ? &out->identity_token : &out->password) = memory_copy_text(secret);
+		if (*secret)
+			*(is_token ? &out->identity_token : &out->password) =
+				memory_copy_text(secret);
 	}
 	wipe_buf(&result.output);
 	process_result_free(&result);
@@ -210,6 +215,9 @@ bool credentials_from_config(struct str text, const char *what, const char *host
 	scoped(json_free) struct json *config = NULL;
 	const char *key = NULL;
 
+	/* docker and podman read an empty file as one that knows no host. */
+	if (str_trim(text).size == 0)
+		return true;
 	if (!json_parse(text, what, &(struct json_limits){.size_bytes = CONFIG_LIMIT}, &config,
 		    err))
 		return false;

@@ -3,7 +3,8 @@
  *
  * Asked in this order, the first that knows the host wins:
  *     ECR       <account>.dkr.ecr.<region>.amazonaws.com, and the host of AWS_ENDPOINT_URL (or
- *               AWS_ENDPOINT_URL_ECR): a token from ecr GetAuthorizationToken
+ *               AWS_ENDPOINT_URL_ECR): a token from ecr GetAuthorizationToken; when there is none
+ *               to be had, the files
  *     files     $REGISTRY_AUTH_FILE, $DOCKER_CONFIG/config.json or ~/.docker/config.json,
  *               $XDG_RUNTIME_DIR/containers/auth.json (/run/containers/UID/auth.json when that is
  *               not set), $XDG_CONFIG_HOME/containers/auth.json or ~/.config/…; in each:
@@ -23,6 +24,7 @@ struct credentials {
 	char *user, *password; /* owned; NULL when there are none */
 	char *identity_token;  /* owned; an OAuth2 refresh token instead of a password */
 	const char *source;    /* "docker config", "ecr" …; static */
+	char *silent_helper;   /* owned: the helper that was asked and gave none; NULL: no such */
 };
 void credentials_free(struct credentials *credentials);
 bool credentials_known(const struct credentials *credentials);

@@ -352,8 +352,10 @@ static bool push(struct pusher *p, const struct digest *digest, struct error *er
 	p->tag_found = current.found;
 	p->empty = current.repository_missing;
 	blob_memory_open(&p->memory, p->options->kept_folder, p->target->host);
-	if (current.repository_missing && ecr_is_host(p->target->host) &&
-		!create_repository(p, err))
+	/* ECR makes repositories by itself where a creation template says so: unless it is to be made, the
+	 * first upload tells. */
+	if (current.repository_missing && p->options->create_repository &&
+		ecr_is_host(p->target->host) && !create_repository(p, err))
 		return false;
 	if (!push_manifest(p, digest, key, 0, err))
 		return false;

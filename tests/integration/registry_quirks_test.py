@@ -68,10 +68,10 @@ def arrives(what, layout, script=None, on_head=None, prepare=None, tag="1"):
     return registry, result
 
 
-def log_in(registry, user="ann"):
+def log_in(registry, user="ann", host=None):
     (WORK / "docker").mkdir(exist_ok=True)
     pair = base64.b64encode(f"{user}:{SECRET}".encode()).decode()
-    (WORK / "docker/config.json").write_text(json.dumps({"auths": {registry.host: {"auth": pair}}}))
+    (WORK / "docker/config.json").write_text(json.dumps({"auths": {host or registry.host: {"auth": pair}}}))
 
 
 def log_out():
@@ -985,6 +985,51 @@ def ecr_keeps_another_image_under_an_immutable_tag():
 def ecr_refuses_media_types_with_parameters():
     registry, _ = arrives("media types", Layout(100), lambda r, _: refuse(400, "MANIFEST_INVALID", "Invalid media type") if ";" in (r.headers.get("Content-Type") or "") else None)
     check("media types: none has a semicolon", [r for r in registry.requests if ";" in (r.headers.get("Content-Type") or "")], [])
+
+
+ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+
+
+def at_ecr(layout, registry, *more):
+    """A push to a registry that is ECR by its name, from a machine without AWS credentials."""
+    fresh()
+    return push(layout, registry, "a/b", "1", "--plain-http", *more, target=ECR, http_proxy=f"http://{registry.host}", AWS_EC2_METADATA_DISABLED="true")
+
+
+def ecr_takes_what_a_docker_login_left():
+    """Of "aws ecr get-login-password | docker login", by someone who may not leave the credentials for it."""
+    basic = "Basic " + base64.b64encode(f"ann:{SECRET}".encode()).decode()
+    registry = ScriptedRegistry(lambda r, _: None if r.headers.get("Authorization") == basic else (401, {"WWW-Authenticate": 'Basic realm="ecr"'}, b""))
+    log_in(registry, host=ECR)
+    result = at_ecr(LAYOUT, registry)
+    if not check("ECR, docker login: done", (result.status, "1" in registry.manifests), (0, True)):
+        tap.note(result.said)
+    check("ECR, docker login: no request in vain", {r.headers.get("Authorization") for r in registry.requests}, {basic})
+    log_out()
+    result = at_ecr(LAYOUT, registry)
+    check("ECR, no login: exit 3", result.status, 3)
+    check_contains("ECR, no login: it says what is missing", result.error["message"], "no AWS credentials")
+    registry.stop()
+
+
+def ecr_makes_repositories_by_templates():
+    """Since 2025 the first push may make one."""
+    def until_pushed(request, _):
+        return None if registry.seen("POST") else refuse(404, "NAME_UNKNOWN", "The repository with name 'a/b' does not exist")
+
+    registry = ScriptedRegistry(until_pushed)
+    log_in(registry, host=ECR)
+    result = at_ecr(LAYOUT, registry)
+    if not check("ECR, creation template: done", (result.status, "1" in registry.manifests), (0, True)):
+        tap.note(result.said)
+    registry.stop()
+    registry = ScriptedRegistry(lambda *_: refuse(404, "NAME_UNKNOWN", "The repository with name 'a/b' does not exist"))
+    result = at_ecr(LAYOUT, registry)
+    check("ECR, none: exit 3", result.status, 3)
+    check_contains("ECR, none: it says how to make it", result.error["next"], "--create-repository")
+    check("ECR, none: nothing was sent", registry.seen("PUT"), [])
+    registry.stop()
+    log_out()
 
 
 def ecr_public_wants_a_scope_of_its_own_and_mounts_nothing():

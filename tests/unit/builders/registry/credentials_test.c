@@ -105,6 +105,15 @@ TEST(damaged_files_are_errors_that_show_no_secret)
 		ERROR_INVALID);
 }
 
+TEST(an_empty_file_knows_no_host)
+{
+	scoped(credentials_free) struct credentials found = {0};
+
+	CHECK(find("", "r", &found));
+	CHECK(find("\n", "r", &found));
+	CHECK(!credentials_known(&found));
+}
+
 static void remove_folder(char **path)
 {
 	struct error err = {0};
@@ -117,7 +126,8 @@ static void remove_folder(char **path)
 TEST(helpers_are_asked_and_their_refusal_means_none)
 {
 	scoped(remove_folder) char *root = NULL;
-	scoped(credentials_free) struct credentials known = {0}, unknown = {0}, token = {0};
+	scoped(credentials_free) struct credentials known = {0}, unknown = {0}, token = {0},
+						    empty = {0};
 	struct error err = {0};
 
 	REQUIRE_OK(folder_make_temporary(NULL, "helper-", &root, &err));
@@ -126,6 +136,7 @@ TEST(helpers_are_asked_and_their_refusal_means_none)
 		str_of("#!/bin/sh\nread host\ncase $host in\n"
 		       "r) echo '{\"Username\":\"u\",\"Secret\":\"s\"}';;\n"
 		       "t) echo '{\"Username\":\"<token>\",\"Secret\":\"tok\"}';;\n"
+		       "e) echo '{\"Username\":\"u\",\"Secret\":\"\"}';;\n"
 		       "*) echo credentials not found; exit 1;;\nesac\n"),
 		0755, false, &err));
 	scoped(text_free) char *old = memory_copy_text(getenv("PATH"));
@@ -134,10 +145,14 @@ TEST(helpers_are_asked_and_their_refusal_means_none)
 	CHECK(find("{\"credHelpers\":{\"r\":\"test\"}}", "r", &known));
 	CHECK(find("{\"credsStore\":\"test\"}", "other", &unknown));
 	CHECK(find("{\"credsStore\":\"test\"}", "t", &token));
+	CHECK(find("{\"credsStore\":\"test\"}", "e", &empty));
 	setenv("PATH", old, 1);
 	CHECK_TEXT(known.user, "u");
 	CHECK_TEXT(known.password, "s");
 	CHECK(!credentials_known(&unknown));
+	CHECK(!credentials_known(&empty));
+	CHECK_TEXT(unknown.silent_helper, "docker-credential-test");
+	CHECK(known.silent_helper == NULL);
 	CHECK_TEXT(token.identity_token, "tok");
 }
 
