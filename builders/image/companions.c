@@ -343,9 +343,46 @@ static bool check_requests(const struct closure *closure, struct error *err)
 	return true;
 }
 
+/* A level is a word in paths. */
+static bool check_levels(const struct closure *closure, struct error *err)
+{
+	const struct strings *levels = closure->options.hwcaps;
+
+	for (size_t i = 0; levels && i < levels->count; i++) {
+		const char *level = levels->items[i];
+
+		if (*level && !strchr(level, '/') && *level != '.')
+			continue;
+		error_raise(err, ERROR_USAGE, "--hwcaps \"%s\" is no level of processors", level);
+		return error_next(err, "for example x86-64-v3");
+	}
+	return true;
+}
+
+/* A level that nothing is made for is mostly a slip of the pen. */
+static void warn_of_levels(struct closure *closure)
+{
+	const struct strings *levels = closure->options.hwcaps;
+
+	for (size_t i = 0; levels && i < levels->count; i++) {
+		scoped(text_free) char *part =
+			memory_format("/glibc-hwcaps/%s/", levels->items[i]);
+		bool found = false;
+
+		for (size_t k = 0; !found && k < closure->count; k++)
+			found = closure->libraries[k]->role == LIBRARY_VARIANT &&
+				strstr(closure->libraries[k]->path, part);
+		if (!found)
+			strings_printf(closure->warnings,
+				"--hwcaps %s: no library of the image is here for that level "
+				"(glibc-hwcaps/%s beside the library)",
+				levels->items[i], levels->items[i]);
+	}
+}
+
 bool closure_finish(struct closure *closure, struct error *err)
 {
-	if (!check_requests(closure, err))
+	if (!check_requests(closure, err) || !check_levels(closure, err))
 		return false;
 	if (closure->count == 0)
 		return true;
@@ -354,5 +391,6 @@ bool closure_finish(struct closure *closure, struct error *err)
 		return error_while(err, "adding what is opened at run time");
 	warn_of_dlopen(closure);
 	warn_of_suggested(closure);
+	warn_of_levels(closure);
 	return true;
 }

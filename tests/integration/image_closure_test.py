@@ -288,6 +288,10 @@ def libraries_for_newer_processors():
     inside("and is used", "caps", "any\n")
     out = build(program, "caps-v2", "--hwcaps", "x86-64-v2")
     tap.check("--hwcaps adds the other", paths(out).get("/app/glibc-hwcaps/x86-64-v2/libcaps.so"), "it replaces libcaps.so on processors of level x86-64-v2")
+    out = build(program, "caps-typo", "--hwcaps", "x86_64-v2")
+    tap.check("a level that nothing is made for is told of", [w for w in out["warnings"] if "--hwcaps x86_64-v2: no library" in w] != [])
+    status, error = refusal(program, "--hwcaps", "../x86-64-v2")
+    tap.check("a level is no path", (status, error["message"]), (2, '--hwcaps "../x86-64-v2" is no level of processors'))
     flags = Path("/proc/cpuinfo").read_text()
     if "sse4_2" in flags and "popcnt" in flags and "ssse3" in flags:
         inside("and a processor of that level takes it", "caps-v2", "v2\n")
