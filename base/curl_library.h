@@ -7,7 +7,9 @@
  *
  * dogshore itself has libcurl's archive where there is one (curl_linked.c): a push of nothing new
  * takes 4.2 ms then instead of 7.7. Security updates reach it all the same: when the machine's
- * libcurl is no longer the one that dogshore was built beside, that one is loaded.
+ * libcurl is no longer the one that dogshore was built beside, that one is loaded. So is one that
+ * LD_LIBRARY_PATH or LD_PRELOAD may lead to, one in /usr/local, and that of a machine which has it
+ * elsewhere.
  */
 #ifndef BASE_CURL_LIBRARY_H
 #define BASE_CURL_LIBRARY_H
@@ -16,7 +18,8 @@
 
 #define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
-#include <sys/types.h>
+
+enum { CURL_BUILD_ID_SIZE = 20 };
 
 #define CURL_FUNCTIONS(X)                                                                          \
 	X(easy_cleanup)                                                                            \
@@ -52,12 +55,15 @@ struct curl_library {
 
 extern struct curl_library curl;
 
-/* The archive's functions, and the shared library that they are the same code as. */
+/*
+ * The archive's functions, and the shared library that they are the same code as: by its build id,
+ * which its first page has. Times and sizes would not do: images that are made reproducibly give all
+ * files one time, and a small correction leaves a library's size.
+ */
 struct curl_linked {
 	struct curl_library functions;
 	const char *beside; /* its path */
-	off_t size;
-	time_t modified;
+	unsigned char build_id[CURL_BUILD_ID_SIZE];
 };
 
 /* Of programs that have the archive; of others its address is NULL. */

@@ -17,8 +17,7 @@ const struct curl_linked curl_linked = {
 #undef CURL_ROW
 		},
 	.beside = DOGSHORE_CURL_LIBRARY,
-	.size = DOGSHORE_CURL_SIZE,
-	.modified = DOGSHORE_CURL_MODIFIED,
+	.build_id = {DOGSHORE_CURL_BUILD_ID},
 };
 
 int libssh2_init(int flags);
