@@ -222,6 +222,15 @@ void leg_give_up(struct http_client *client, struct transfer *transfer, struct e
 	end(transfer, false);
 }
 
+static void advise(struct error *why, CURLcode code)
+{
+	if (code == CURLE_SSL_CACERT_BADFILE)
+		error_next(why, "check SSL_CERT_FILE, or install the authorities: "
+				"apt-get install ca-certificates");
+	if (code == CURLE_PEER_FAILED_VERIFICATION)
+		error_next(why, "is its authority one of your own? Then name it: SSL_CERT_FILE");
+}
+
 static void leg_failed(struct http_client *client, struct transfer *transfer, CURLcode code)
 {
 	struct error why = {0};
@@ -238,6 +247,7 @@ static void leg_failed(struct http_client *client, struct transfer *transfer, CU
 		error_raise(&why, kind_of(code), "%s",
 			*transfer->reason ? transfer->reason : curl.easy_strerror(code));
 		why.system_errno = (int)number;
+		advise(&why, code);
 	}
 	if (resume(client, transfer, why.kind))
 		error_free(&why);

@@ -151,7 +151,11 @@ def a_certificate_that_nobody_vouches_for_is_refused():
     refused = Result("push", f"{layout.path}:1", f"{front.host}/a/b:1", SSL_CERT_FILE=str(WORK / "other.pem"))
     check("an unknown authority: exit 3", (refused.status, refused.error["kind"]), (3, "denied"))
     check_contains("an unknown authority: it says why", refused.error["message"], "certificate")
+    check_contains("an unknown authority: and what helps", refused.error["next"], "SSL_CERT_FILE")
     check("an unknown authority: no request was made", registry.requests, [])
+    refused = Result("push", f"{layout.path}:1", f"{front.host}/a/b:1", SSL_CERT_FILE=str(WORK / "nowhere.pem"))
+    check("no authorities: exit 3", (refused.status, refused.error["kind"]), (3, "denied"))
+    check_contains("no authorities: it says what is missing", refused.error["next"], "ca-certificates")
     front.stop()
     registry.stop()
 
