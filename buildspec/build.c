@@ -101,6 +101,7 @@ void build_result_free(struct build_result *result)
 	free(result->artifacts);
 	reports_free(&result->reports);
 	strings_free(&result->exported);
+	secret_names_free(&result->asked);
 	free(result->problem.message);
 	free(result->problem.path);
 	*result = (struct build_result){0};

@@ -16,6 +16,7 @@
 #include "buildspec/artifacts.h"
 #include "buildspec/reports.h"
 #include "buildspec/secondary_source.h"
+#include "buildspec/secrets_aws.h"
 
 #define BUILD_LOG_LIMIT ((int64_t)1024 * 1024 * 1024)
 
@@ -63,7 +64,8 @@ struct build_result {
 	struct artifact *artifacts; /* owned */
 	size_t artifact_count;
 	struct reports reports;
-	struct strings exported; /* "NAME=value", masked */
+	struct strings exported;   /* "NAME=value", masked */
+	struct secret_names asked; /* of AWS */
 	/* Set when the buildspec itself is wrong; then nothing has run. */
 	struct {
 		bool given;

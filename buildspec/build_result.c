@@ -71,6 +71,7 @@ void build_result_write_members(const struct build_result *result, struct json_w
 	json_put_int(w, "duration_ms", result->duration_ms);
 	build_result_write_phases(result, w);
 	build_result_write_exported(result, w);
+	secret_names_write(&result->asked, w);
 	json_key(w, "artifacts");
 	json_array_begin(w);
 	for (size_t i = 0; i < result->artifact_count; i++)

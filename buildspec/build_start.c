@@ -65,6 +65,9 @@ static bool set_variables(struct build *build, struct build_phase *phase, struct
 		error_ignore(&missing, "it is the build's outcome");
 		return true;
 	}
+	secret_names_free(&build->result->asked);
+	build->result->asked = environment.asked;
+	environment.asked = (struct secret_names){0};
 	for (size_t i = 0; i < environment.skipped.count; i++)
 		build_log_line(&build->log, "warning: no shell can hold a variable called \"%s\"",
 			environment.skipped.items[i]);

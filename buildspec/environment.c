@@ -35,6 +35,7 @@ void environment_free(struct environment *environment)
 	strings_free(&environment->variables);
 	strings_free(&environment->origins);
 	strings_free(&environment->skipped);
+	secret_names_free(&environment->asked);
 }
 
 static void printf_like(4, 5) set(struct environment *environment, const char *name,
@@ -164,23 +165,25 @@ static void add_wanted(const struct build_options *options, const struct variabl
 }
 
 static bool fetch(const struct build_options *options, const struct buildspec *spec,
-	struct json **out_secrets, struct error *err)
+	struct secret_names *out_asked, struct json **out_secrets, struct error *err)
 {
-	scoped(strings_free) struct strings wanted = {0};
+	struct strings *parameters = &out_asked->parameters, *secrets = &out_asked->secrets;
 	scoped(aws_free) struct aws *aws = NULL;
 
-	add_wanted(options, &spec->parameters, &wanted);
-	add_wanted(options, &spec->secrets, &wanted);
-	if (options->secrets || !wanted.count)
+	if (options->secrets)
+		return true;
+	add_wanted(options, &spec->parameters, parameters);
+	add_wanted(options, &spec->secrets, secrets);
+	size_t count = parameters->count + secrets->count;
+	if (!count)
 		return true;
 	if (aws_new(&(struct aws_options){0}, &aws, err) &&
 		secrets_fetch(aws, spec, options->env, out_secrets, err))
 		return true;
-	scoped(text_free) char *more =
-		wanted.count > 1 ? memory_format(" and %zu more", wanted.count - 1) : NULL;
+	scoped(text_free) char *more = count > 1 ? memory_format(" and %zu more", count - 1) : NULL;
 
 	return error_while(err, "asking AWS for \"%s\"%s, for want of a --secrets-file",
-		wanted.items[0], more ? more : "");
+		parameters->count ? parameters->items[0] : secrets->items[0], more ? more : "");
 }
 
 static bool look_up_all(const struct lookup *lookup, const struct buildspec *spec,
@@ -193,9 +196,10 @@ static bool look_up_all(const struct lookup *lookup, const struct buildspec *spe
 /* Moves the names of what a shell cannot hold to skipped. */
 static void drop_odd_names(struct environment *environment)
 {
-	struct environment kept = {.skipped = environment->skipped};
+	struct environment kept = {.skipped = environment->skipped, .asked = environment->asked};
 
 	environment->skipped = (struct strings){0};
+	environment->asked = (struct secret_names){0};
 	for (size_t i = 0; i < environment->variables.count; i++) {
 		struct str rest = str_of(environment->variables.items[i]);
 		scoped(text_free) char *name = str_copy(str_cut(&rest, '='));
@@ -218,7 +222,7 @@ bool environment_build(const struct build_options *options, const struct buildsp
 	scoped(environment_free) struct environment environment = {0};
 	scoped(json_free) struct json *fetched = NULL;
 
-	if (masker && !fetch(options, spec, &fetched, err))
+	if (masker && !fetch(options, spec, &environment.asked, &fetched, err))
 		return false;
 	const struct lookup lookup = {options, fetched ? fetched : options->secrets, masker,
 		&environment};

@@ -10,13 +10,15 @@
 
 #include "buildspec/build.h"
 #include "buildspec/buildspec.h"
+#include "buildspec/secrets_aws.h"
 
 #include "base/masker.h"
 
 struct environment {
-	struct strings variables; /* "NAME=value", no name twice */
-	struct strings origins;   /* where each comes from: "env.variables", "built-in", … */
-	struct strings skipped;   /* names that no shell can hold */
+	struct strings variables;  /* "NAME=value", no name twice */
+	struct strings origins;    /* where each comes from: "env.variables", "built-in", … */
+	struct strings skipped;    /* names that no shell can hold */
+	struct secret_names asked; /* of AWS */
 };
 void environment_free(struct environment *environment);
 

@@ -27,8 +27,18 @@ static bool is_called(const struct json *parameter, const char *asked)
 	return text_equal(asked, name) || text_equal(asked, arn);
 }
 
-static bool get_parameters(struct aws *aws, const struct strings *names, struct json *out_values,
-	struct error *err)
+enum which {
+	ALL,
+	ENCRYPTED,
+};
+
+static bool is_wanted(const struct json *parameter, enum which which)
+{
+	return which == ALL || text_equal(json_get_text(parameter, "Type", ""), "SecureString");
+}
+
+static bool get_parameters(struct aws *aws, const struct strings *names, enum which which,
+	struct json *out_values, struct error *err)
 {
 	scoped(json_free) struct json *input = json_object_new(), *output = NULL;
 	struct json *list = json_array_new();
@@ -43,14 +53,15 @@ static bool get_parameters(struct aws *aws, const struct strings *names, struct 
 
 	for (size_t i = 0; i < names->count; i++)
 		for (size_t p = 0; p < json_count(parameters); p++)
-			if (is_called(json_at(parameters, p), names->items[i]))
+			if (is_called(json_at(parameters, p), names->items[i]) &&
+				is_wanted(json_at(parameters, p), which))
 				json_set_text(out_values, names->items[i],
 					json_get_text(json_at(parameters, p), "Value", NULL));
 	return true;
 }
 
 static bool fetch_parameters(struct aws *aws, const struct variables *wanted,
-	const struct strings *given, struct json *out_values, struct error *err)
+	const struct strings *given, enum which which, struct json *out_values, struct error *err)
 {
 	scoped(strings_free) struct strings names = {0};
 
@@ -62,11 +73,11 @@ static bool fetch_parameters(struct aws *aws, const struct variables *wanted,
 		strings_add(&names, variable->value);
 		if (names.count < NAMES_MAX)
 			continue;
-		if (!get_parameters(aws, &names, out_values, err))
+		if (!get_parameters(aws, &names, which, out_values, err))
 			return false;
 		strings_free(&names);
 	}
-	return !names.count || get_parameters(aws, &names, out_values, err);
+	return !names.count || get_parameters(aws, &names, which, out_values, err);
 }
 
 static struct json *secret_input(const struct secret_reference *reference)
@@ -131,17 +142,88 @@ static bool fetch_secrets(struct aws *aws, const struct variables *wanted,
 	return true;
 }
 
+static bool fetch(struct aws *aws, const struct variables *parameters,
+	const struct variables *secrets, const struct strings *given, enum which which,
+	struct json **out_secrets, struct error *err)
+{
+	scoped(json_free) struct json *all = json_object_new();
+	struct json *values = json_object_new(), *versions = json_object_new();
+
+	json_set(all, "parameter-store", values);
+	json_set(all, "secrets-manager", versions);
+	if (!fetch_parameters(aws, parameters, given, which, values, err) ||
+		!fetch_secrets(aws, secrets, given, versions, err))
+		return false;
+	*out_secrets = json_keep(all);
+	return true;
+}
+
 bool secrets_fetch(struct aws *aws, const struct buildspec *spec, const struct strings *given,
 	struct json **out_secrets, struct error *err)
 {
-	scoped(json_free) struct json *secrets = json_object_new();
-	struct json *parameters = json_object_new(), *values = json_object_new();
+	return fetch(aws, &spec->parameters, &spec->secrets, given, ALL, out_secrets, err);
+}
 
-	json_set(secrets, "parameter-store", parameters);
-	json_set(secrets, "secrets-manager", values);
-	if (!fetch_parameters(aws, &spec->parameters, given, parameters, err) ||
-		!fetch_secrets(aws, &spec->secrets, given, values, err))
-		return false;
-	*out_secrets = json_keep(secrets);
-	return true;
+void secret_names_free(struct secret_names *names)
+{
+	strings_free(&names->parameters);
+	strings_free(&names->secrets);
+}
+
+static void write_list(struct json_writer *w, const char *key, const struct strings *list)
+{
+	json_key(w, key);
+	json_array_begin(w);
+	for (size_t i = 0; i < list->count; i++)
+		json_write_text(w, list->items[i]);
+	json_array_end(w);
+}
+
+void secret_names_write(const struct secret_names *names, struct json_writer *w)
+{
+	if (!names->parameters.count && !names->secrets.count)
+		return;
+	json_key(w, "asked_of_aws");
+	json_object_begin(w);
+	write_list(w, "parameter-store", &names->parameters);
+	write_list(w, "secrets-manager", &names->secrets);
+	json_object_end(w);
+}
+
+static void read_list(const struct json *list, struct strings *out)
+{
+	for (size_t i = 0; json_is_array(list) && i < json_count(list); i++) {
+		const char *name = json_text(json_at(list, i), "");
+
+		if (*name && !strings_contain(out, name))
+			strings_add(out, name);
+	}
+}
+
+void secret_names_read(const struct json *result, struct secret_names *names)
+{
+	const struct json *asked = json_get(result, "asked_of_aws");
+
+	read_list(json_get(asked, "parameter-store"), &names->parameters);
+	read_list(json_get(asked, "secrets-manager"), &names->secrets);
+}
+
+static struct variables variables_of(const struct strings *names, struct arena *arena)
+{
+	struct variables list = {0};
+
+	list.items = arena_new(arena, names->count * sizeof(list.items[0]));
+	for (; list.count < names->count; list.count++)
+		list.items[list.count] = (struct variable_spec){"", names->items[list.count]};
+	return list;
+}
+
+bool secrets_fetch_again(struct aws *aws, const struct secret_names *names,
+	struct json **out_secrets, struct error *err)
+{
+	scoped(arena_free) struct arena arena = {0};
+	const struct variables parameters = variables_of(&names->parameters, &arena);
+	const struct variables secrets = variables_of(&names->secrets, &arena);
+
+	return fetch(aws, &parameters, &secrets, NULL, ENCRYPTED, out_secrets, err);
 }

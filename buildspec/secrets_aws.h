@@ -7,6 +7,7 @@
 #define BUILDSPEC_SECRETS_AWS_H
 
 #include "base/aws.h"
+#include "base/json_writer.h"
 #include "buildspec/buildspec.h"
 
 /*
@@ -20,6 +21,21 @@
  *              ERROR_UNAVAILABLE (throttled to the end, not reachable); never with a value.
  */
 bool secrets_fetch(struct aws *aws, const struct buildspec *spec, const struct strings *given,
+	struct json **out_secrets, struct error *err) must_use;
+
+/* What a build asked AWS for, as the buildspec says it: no values. */
+struct secret_names {
+	struct strings parameters, secrets;
+};
+void secret_names_free(struct secret_names *names);
+/* The member "asked_of_aws" of a build's result; nothing when nothing was asked. */
+void secret_names_write(const struct secret_names *names, struct json_writer *w);
+/* Adds what a result says. */
+void secret_names_read(const struct json *result, struct secret_names *names);
+
+/* The same once more, to look for it: of parameters only those that AWS keeps encrypted, as the others
+ * are no secrets. */
+bool secrets_fetch_again(struct aws *aws, const struct secret_names *names,
 	struct json **out_secrets, struct error *err) must_use;
 
 #endif

@@ -139,6 +139,7 @@ bool executor_write_result(const struct executor_request *request,
 		return false;
 	reports_write(&result->reports, &w);
 	build_result_write_exported(result, &w);
+	secret_names_write(&result->asked, &w);
 	write_cause(result, &w);
 	json_object_end(&w);
 	return true;

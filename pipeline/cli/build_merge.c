@@ -19,14 +19,16 @@ struct merging {
 	const char *from; /* its artifacts */
 	const char *to;   /* artifacts of the service */
 	struct json_writer *w;
-	struct strings read; /* by any of them */
-	char *unknown;       /* owned; why that is not known; NULL */
+	struct strings read;       /* by any of them */
+	char *unknown;             /* owned; why that is not known; NULL */
+	struct secret_names asked; /* of AWS, by any of them */
 };
 
 static void merging_free(struct merging *merging)
 {
 	strings_free(&merging->read);
 	free(merging->unknown);
+	secret_names_free(&merging->asked);
 }
 
 static char *task_folder(const struct build_merge *how, size_t task, const char *name)
@@ -36,8 +38,8 @@ static char *task_folder(const struct build_merge *how, size_t task, const char 
 }
 
 /* A task that failed and may has nothing to give. */
-static bool has_passed(const struct build_merge *how, size_t task, bool *out_passed,
-	struct error *err)
+static bool has_passed(const struct build_merge *how, size_t task, struct secret_names *asked,
+	bool *out_passed, struct error *err)
 {
 	const struct batch_plan_task *of = &how->batch->plan.tasks[task];
 	scoped(text_free) char *path = task_folder(how, task, EXECUTOR_RESULT);
@@ -46,6 +48,7 @@ static bool has_passed(const struct build_merge *how, size_t task, bool *out_pas
 
 	*out_passed = json_read_file(path, RESULT_LIMIT, &result, &wrong) &&
 		      text_equal(json_get_text(result, "status", ""), "passed");
+	secret_names_read(result, asked);
 	if (*out_passed || of->ignore_failure) {
 		error_ignore(&wrong, "a task that was cut off left no result");
 		return true;
@@ -170,7 +173,7 @@ static bool take_task(struct merging *merging, struct error *err)
 	scoped(text_free) char *from = task_folder(merging->how, merging->task, "artifacts");
 	bool passed = false;
 
-	if (!has_passed(merging->how, merging->task, &passed, err))
+	if (!has_passed(merging->how, merging->task, &merging->asked, &passed, err))
 		return false;
 	take_reads(merging, passed);
 	if (!passed || !file_is_folder(from))
@@ -199,6 +202,7 @@ bool build_merge(const struct build_merge *how, struct buf *out_result, struct e
 		if (!take_task(&merging, err))
 			return error_while(err, "putting the batch of %s together", how->service);
 	json_array_end(&w);
+	secret_names_write(&merging.asked, &w);
 	json_object_end(&w);
 	return write_reads(&merging, err) &&
 	       file_write(result, buf_str(out_result), 0600, false, err);

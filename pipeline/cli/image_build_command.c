@@ -13,7 +13,7 @@
 
 static struct {
 	const char *binary, *user, *compression, *platform, *output, *allow;
-	const char *base, *dockerfile, *context, *target, *secrets_file, *linker_map;
+	const char *base, *dockerfile, *context, *target, *secrets_file, *secrets_of, *linker_map;
 	const char *provenance, *key;
 	struct strings packages, files, args, env, labels, with, hwcaps, allowed, build_args;
 	int64_t port;
@@ -62,6 +62,8 @@ static const struct option_row rows[] = {
 		NULL},
 	{"secrets-file", OPTION_TEXT, &given.secrets_file, "FILE",
 		"secrets of the build, which must not be in the image", NULL},
+	{"secrets-of", OPTION_TEXT, &given.secrets_of, "FILE",
+		"the build's result.json: what it asked AWS for must not be in the image", NULL},
 	{"allow-secret", OPTION_LIST, &given.allowed, "PATH=REASON",
 		"a secret that must be in the image, and why", NULL},
 	{"sbom", OPTION_SWITCH, &given.sbom, NULL, "add a bill of materials, SPDX and CycloneDX",
@@ -264,7 +266,7 @@ static bool run(struct command_context *context, struct error *err)
 
 	cancel_at_once(context->json);
 	if (!check_given(context, &build, err) ||
-		!run_secrets_collect(given.secrets_file, &secrets, err))
+		!run_secrets_collect(given.secrets_file, given.secrets_of, &secrets, err))
 		return false;
 	build.secrets = &secrets;
 	build.package_folder = packages;

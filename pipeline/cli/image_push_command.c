@@ -44,7 +44,7 @@ static bool scan(const char *source, struct error *err)
 	scoped(layout_free) struct layout layout = {0};
 	scoped(text_free) char *path = NULL, *tag = NULL;
 
-	if (!run_secrets_collect(fence_given.secrets_file, &secrets, err) ||
+	if (!run_secrets_collect(fence_given.secrets_file, NULL, &secrets, err) ||
 		!leak_fence_new(&secrets, &fence_given.allowed, &fence, err) ||
 		!layout_reference_parse(source, &path, &tag, err) ||
 		!layout_open(path, &layout, err) || !layout_search(&layout, tag, fence, err) ||

@@ -3,7 +3,8 @@
  *
  * From its environment: the keys, tokens and passwords that dogshore, AWS and continuous integration
  * give it under known names. From the file of `dogshore build --secrets-file`: every value, and of
- * values that are JSON objects the members that are called password, secret, token or key.
+ * values that are JSON objects the members that are called password, secret, token or key. What a build
+ * asked AWS for is asked for again: its result has the names, and no file ever has the values.
  */
 #ifndef PIPELINE_CLI_RUN_SECRETS_H
 #define PIPELINE_CLI_RUN_SECRETS_H
@@ -11,7 +12,13 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-/* file: may be NULL. ERROR_INVALID for one that is no JSON object; no value enters an error. */
-bool run_secrets_collect(const char *file, struct strings *out_secrets, struct error *err) must_use;
+/*
+ * file    of secrets, or NULL
+ * result  that of the build, or NULL
+ *
+ * Fails with  ERROR_INVALID (no JSON object), and what asking AWS gives; no value enters an error.
+ */
+bool run_secrets_collect(const char *file, const char *result, struct strings *out_secrets,
+	struct error *err) must_use;
 
 #endif

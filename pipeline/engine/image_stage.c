@@ -5,6 +5,7 @@
 #include "base/json_writer.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "builders/executor/executor.h"
 #include "pipeline/plan/key.h"
 
 enum { ARTIFACTS_SHOWN = 8, BUILDSPEC_LIMIT = 1 << 20 };
@@ -111,6 +112,8 @@ bool image_stage_arguments(const struct image_stage *stage, struct strings *argv
 	project_pairs_add(&image->env, "--env", argv);
 	project_pairs_add(&image->labels, "--label", argv);
 	project_pairs_add(&image->allow_secrets, "--allow-secret", argv);
+	strings_add(argv, "--secrets-of");
+	strings_printf(argv, "%s/%s", stage->output, EXECUTOR_RESULT);
 	for (size_t i = 0; i < image->packages.count; i++)
 		add_flag(argv, "--package", image->packages.items[i]);
 	if (image->debug)

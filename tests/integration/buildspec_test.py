@@ -1,17 +1,16 @@
 # parallel: yes
 """`dogshore buildspec` beside the conformance cases: explain, secrets from AWS, odd files."""
 import hashlib
-import http.server
 import json
 import os
 import pty
 import re
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path[:0] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).resolve().parent)]
+from scripted_aws import Aws  # noqa: E402
 from tap import check, check_contains, run_tests  # noqa: E402
 
 PROGRAM = os.environ["DOGSHORE"]
@@ -293,40 +292,6 @@ def a_terminal_shows_what_happens():
     check("with NO_COLOR it is lines alone", "\033" in plain, False)
     ran = dogshore(*words)
     check("elsewhere, too", "\033" in ran.stderr, False)
-
-
-class Aws:
-    """A scripted AWS: what it shall answer to each target, and what it was asked."""
-
-    def __init__(self):
-        self.asked, self.answers = [], {}
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):  # noqa: N802
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                target = self.headers["X-Amz-Target"].split(".")[1]
-                outer.asked.append((target, body))
-                status, answer = outer.answers[target]
-                text = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/x-amz-json-1.1")
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def environment(self):
-        return {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.server.server_port}", "AWS_REGION": "eu-central-1",
-                "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "k", "AWS_CONFIG_FILE": "/nonexistent",
-                "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "AWS_MAX_ATTEMPTS": "2"}
 
 
 WANTS = """version: 0.2

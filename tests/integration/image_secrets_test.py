@@ -10,8 +10,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import shop  # noqa: E402
+from commits import Repository  # noqa: E402
 from registry import ScriptedRegistry  # noqa: E402
 from scene import PROGRAM, Result  # noqa: E402
+from scripted_aws import Aws  # noqa: E402
 from shop import check_error  # noqa: E402
 from tap import check, check_contains, note, run_tests, skip_all  # noqa: E402
 
@@ -212,6 +214,44 @@ def the_project_file_allows_with_a_reason():
     check("allowed: there is an image", len(stage.tags()), 1)
 
 
+def what_aws_gave_the_build_of_a_run_is_a_secret_of_the_run():
+    repository, aws = Repository(WORK / "repository"), Aws()
+    (WORK / "repository/svc").mkdir(parents=True)
+    repository.git("init", "-q", "-b", "main", folder=WORK / "repository")
+
+    def run(command, image="", batch=""):
+        (WORK / "repository/dogshore.yml").write_text(
+            f"app: demo\nservices: {{svc: {{path: svc, {'build: {batch: true}, ' if batch else ''}image: {{binary: out{image}}}}}}}\n")
+        (WORK / "repository/svc/buildspec.yml").write_text(
+            "version: 0.2\nenv: {parameter-store: {URL: /app/url, KEY: /app/key}, secrets-manager: {PASSWORD: 'db:conn'}}\n"
+            f"{batch}phases: {{build: {{commands: [{json.dumps(command)}]}}}}\nartifacts: {{files: [out]}}\n")
+        repository.commit("x")
+        return Result(subprocess.run([PROGRAM, "run", "--json"], capture_output=True, text=True, check=False, cwd=WORK / "repository",
+                                     env=os.environ | aws.environment()))
+
+    def images():
+        return [m for f in STATE.glob("images/demo/svc/index.json") for m in json.loads(f.read_text())["manifests"] if "subject" not in m]
+
+    aws.answers = {"GetParameters": (200, {"Parameters": [{"Name": "/app/url", "Value": "http://db.example.com", "Type": "String"},
+                                                          {"Name": "/app/key", "Value": "trombone-of-the-west", "Type": "SecureString"}]}),
+                   "GetSecretValue": (200, {"Name": "db", "SecretString": json.dumps({"conn": GIVEN})})}
+    put = f"cp {shutil.which('true')} out; printf %s \"$PASSWORD\" >>out"
+    result = run(put)
+    check_error("a secret of Secrets Manager", result, 1, "a secret would be in the image", "/app/out has a secret of this run")
+    check("it is not shown", GIVEN in result.text + result.said, False)
+    check_error("the program that the store has", run(put, ", user: '1'"), 1, "/app/out has a secret of this run")
+    check_error("a parameter that is encrypted", run(put.replace("PASSWORD", "KEY")), 1, "/app/out has a secret of this run")
+    tasks = "batch: {build-list: [{identifier: one}]}\n"
+    check_error("in a batch", run(put + "; true", batch=tasks), 1, "/app/out has a secret of this run")
+    check("no image was made", images(), [])
+    check_error("AWS does not say it again", (aws.answers.update(GetSecretValue=(400, {"__type": "AccessDeniedException", "message": "no"})),
+                                              run(put, ", user: '2'"))[1], 3, "AccessDenied")
+    aws.answers["GetSecretValue"] = (200, {"Name": "db", "SecretString": json.dumps({"conn": GIVEN})})
+    taken = run(put.replace("PASSWORD", "URL"))
+    check("one in clear is no secret", (taken.status, len(images()) > 0), (0, True)) or note(taken.said)
+    aws.stop()
+
+
 if not shutil.which("cc") or not shutil.which("openssl"):
     skip_all("there is no C compiler or no openssl")
 run_tests(
@@ -219,4 +259,5 @@ run_tests(
     a_secret_is_found_where_blocks_meet, settings_are_looked_at, a_secret_of_the_run_is_found_in_any_form_it_was_given,
     a_cached_layer_is_searched_for_secrets_that_are_new, a_layer_that_was_searched_is_not_searched_again,
     what_must_be_there_is_allowed_with_a_reason, libraries_and_certificates_of_debian_have_none,
-    images_of_other_tools_are_searched_on_request, the_project_file_allows_with_a_reason, ready=ready)
+    images_of_other_tools_are_searched_on_request, the_project_file_allows_with_a_reason,
+    what_aws_gave_the_build_of_a_run_is_a_secret_of_the_run, ready=ready)

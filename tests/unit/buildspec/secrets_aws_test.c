@@ -237,4 +237,42 @@ TEST(a_binary_secret_is_refused)
 	CHECK(!strstr(scene.err.message, "c2VjcmV0"));
 }
 
+TEST(what_was_asked_is_written_without_values_and_asked_again_for_what_is_secret)
+{
+	static const struct reply answers[] =
+		{{200, "{\"Parameters\":[{\"Name\":\"/a/url\",\"Value\":\"http://x\",\"Type\":"
+		       "\"String\"},"
+		       "{\"Name\":\"key\",\"Value\":\"third\",\"Type\":\"SecureString\"}]}"},
+			{200, "{\"SecretString\":\"open\"}"}, {0}};
+	scoped(scene_free) struct scene scene = {0};
+	scoped(json_free) struct json *result = NULL, *values = NULL;
+	scoped(secret_names_free) struct secret_names asked = {0}, read = {0}, none = {0};
+	scoped(buf_free) struct buf text = {0}, empty = {0};
+	struct json_writer w = json_writer_start(&text), nothing = json_writer_start(&empty);
+
+	strings_add(&asked.parameters, "/a/url");
+	strings_add(&asked.parameters, "key");
+	strings_add(&asked.secrets, "door:code");
+	json_object_begin(&w);
+	secret_names_write(&asked, &w);
+	json_object_end(&w);
+	CHECK_TEXT(buf_text(&text), "{\"asked_of_aws\":{\"parameter-store\":[\"/a/url\",\"key\"],"
+				    "\"secrets-manager\":[\"door:code\"]}}");
+	json_object_begin(&nothing);
+	secret_names_write(&none, &nothing);
+	json_object_end(&nothing);
+	CHECK_TEXT(buf_text(&empty), "{}");
+	REQUIRE(json_parse(buf_str(&text), "a result", NULL, &result, &scene.err));
+	secret_names_read(result, &read);
+	secret_names_read(result, &read); /* two tasks may have asked for the same */
+	CHECK_INT(read.parameters.count, 2);
+	REQUIRE(fetch(&scene, "  variables: {A: b}\n", NULL, answers));
+	REQUIRE(secrets_fetch_again(scene.aws, &read, &values, &scene.err));
+	CHECK_TEXT(json_get_text(json_get(values, "parameter-store"), "key", ""), "third");
+	CHECK(!json_get(json_get(values, "parameter-store"), "/a/url"));
+	CHECK_TEXT(json_get_text(json_get(json_get(values, "secrets-manager"), "door"),
+			   "AWSCURRENT", ""),
+		"open");
+}
+
 TEST_MAIN()
