@@ -365,8 +365,7 @@ static void warn_of_levels(struct closure *closure)
 	const struct strings *levels = closure->options.hwcaps;
 
 	for (size_t i = 0; levels && i < levels->count; i++) {
-		scoped(text_free) char *part =
-			memory_format("/glibc-hwcaps/%s/", levels->items[i]);
+		scoped(text_free) char *part = memory_format("/glibc-hwcaps/%s/", levels->items[i]);
 		bool found = false;
 
 		for (size_t k = 0; !found && k < closure->count; k++)

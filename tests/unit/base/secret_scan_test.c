@@ -87,6 +87,23 @@ TEST(what_programs_say_about_keys_is_none)
 		"nothing");
 }
 
+/* Each is in libgnutls: of Debian 12 the second, of Debian 13 both. */
+TEST(keys_that_libraries_test_themselves_with_are_none)
+{
+	CHECK_FOUND(PEM_BEGIN
+		"\n"
+		"MC4CAQAwBQYDK2VwBCIEIH4WeqmZGZQlSY/8H85ZZimVd26h6I68gFNyBvyh3Vcy\n" PEM_END "\n",
+		"nothing");
+	CHECK_FOUND(PEM_BEGIN
+		"\n"
+		"MGoCAQAwIQYIKoUDBwEBAQIwFQYJKoUDBwECAQIBBggqhQMHAQECAwRCBECjFpvp\n" PEM_END "\n",
+		"nothing");
+	CHECK_FOUND(PEM_BEGIN
+		"\n"
+		"MC4CAQAwBQYDK2VwBCIEIH4WeqmZGZQlSY/8H85ZZimVd26h6I68gFNyBvyh3Vcz\n" PEM_END "\n",
+		"a private key");
+}
+
 TEST(an_aws_key_is_found_by_its_id_or_its_name)
 {
 	CHECK_FOUND("id " AWS_ID "\nkey " AWS_SECRET "\n", "an AWS access key with its secret");
