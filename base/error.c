@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/memory.h"
+#include "base/terminal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -224,38 +225,25 @@ enum error_kind error_kind_of_http(int status)
 	}
 }
 
-/* Names from outside get into errors: what would steer a terminal, or is no UTF-8, is shown as what it
- * is. */
-static void print_line(FILE *out, const char *before, const char *text)
+/* Names from outside get into errors. */
+static void print_lines(FILE *out, const char *before, const char *text)
 {
 	struct str rest = str_of(text);
 
 	fputs(before, out);
-	while (rest.size > 0) {
-		size_t size = utf8_length(rest);
-		unsigned char first = (unsigned char)rest.data[0];
-		bool control = first < ' ' ? first != '\n' && first != '\t' : first == 0x7f;
-
-		/* U+0080 to U+009F are control characters, too. */
-		if (size == 2 && first == 0xc2 && (unsigned char)rest.data[1] < 0xa0)
-			size = 0;
-		if (size == 0 || control)
-			fprintf(out, "\\x%02x", first);
-		else
-			fwrite(rest.data, 1, size, out);
-		size = size ? size : 1;
-		rest = (struct str){rest.data + size, rest.size - size};
+	for (bool more = true; more; more = rest.data != NULL) {
+		terminal_print(out, str_cut(&rest, '\n'));
+		fputc('\n', out);
 	}
-	fputc('\n', out);
 }
 
 void error_print(FILE *out, const struct error *err, bool where)
 {
-	print_line(out, "error: ", err->message ? err->message : error_kind_name(err->kind));
+	print_lines(out, "error: ", err->message ? err->message : error_kind_name(err->kind));
 	for (size_t i = 0; i < err->context_count; i++)
-		print_line(out, "  while: ", err->contexts[i]);
+		print_lines(out, "  while: ", err->contexts[i]);
 	if (err->next)
-		print_line(out, "  next:  ", err->next);
+		print_lines(out, "  next:  ", err->next);
 	if (where && err->file)
 		fprintf(out, "  where: %s:%d\n", err->file, err->line);
 }

@@ -186,3 +186,22 @@ void terminal_filter_flush(struct terminal_filter *filter, struct buf *out)
 		spell_held(filter, out);
 	filter->state = TEXT;
 }
+
+void terminal_print(FILE *out, struct str text)
+{
+	scoped(buf_free) struct buf shown = {0};
+
+	while (text.size > 0) {
+		size_t size = utf8_length(text);
+
+		if (size > 1)
+			put_character((struct str){text.data, size}, &shown);
+		else if (size == 1 && (is_plain(text.data[0]) || text.data[0] == '\t'))
+			buf_append_char(&shown, text.data[0]);
+		else
+			spell(&shown, (unsigned char)text.data[0]);
+		size = size ? size : 1;
+		text = (struct str){text.data + size, text.size - size};
+	}
+	fwrite(shown.data ? shown.data : "", 1, shown.size, out);
+}

@@ -13,6 +13,8 @@
 
 #include "base/buf.h"
 
+#include <stdio.h>
+
 enum { TERMINAL_SEQUENCE = 64 }; /* a longer sequence of colours is taken out */
 
 /* All-zero at the beginning; wherever pieces end makes no difference. */
@@ -26,5 +28,8 @@ struct terminal_filter {
 void terminal_filter_feed(struct terminal_filter *filter, struct str piece, struct buf *out);
 /* At the end of the stream. */
 void terminal_filter_flush(struct terminal_filter *filter, struct buf *out);
+
+/* Prints a name or value of others: in one line, and every control character spelled out. */
+void terminal_print(FILE *out, struct str text);
 
 #endif

@@ -148,12 +148,22 @@ void manifest_write(const struct digest *config_digest, int64_t config_size,
 	json_object_end(&w);
 }
 
+char *platform_text(const char *os, const char *architecture, const char *variant)
+{
+	bool more = variant && *variant;
+
+	return memory_format("%s/%s%s%s", os, architecture, more ? "/" : "", more ? variant : "");
+}
+
 void manifest_free(struct manifest *manifest)
 {
-	for (size_t i = 0; i < manifest->count; i++)
+	for (size_t i = 0; i < manifest->count; i++) {
 		free(manifest->items[i].media_type);
+		free(manifest->items[i].platform);
+	}
 	free(manifest->items);
 	free(manifest->config.media_type);
+	free(manifest->config.platform);
 	free(manifest->media_type);
 	*manifest = (struct manifest){0};
 }
@@ -172,6 +182,11 @@ static bool parse_descriptor(const struct json *value, const char *part, const c
 		return error_raise(err, ERROR_INVALID, "%s: %s has no size", what, part);
 	out->size_bytes = json_int(size, 0);
 	out->media_type = memory_copy_text(json_get_text(value, "mediaType", ""));
+	const struct json *platform = json_get(value, "platform");
+	if (json_is_object(platform))
+		out->platform = platform_text(json_get_text(platform, "os", "unknown"),
+			json_get_text(platform, "architecture", "unknown"),
+			json_get_text(platform, "variant", ""));
 	return true;
 }
 

@@ -30,11 +30,15 @@ void config_write(const struct image_config *config, const struct layer *layers,
 void manifest_write(const struct digest *config_digest, int64_t config_size,
 	const struct layer *layers, size_t count, struct buf *out);
 
+/* "linux/arm64/v8"; owned. variant "" or NULL: none. */
+char *platform_text(const char *os, const char *architecture, const char *variant) must_use;
+
 /* A blob that a manifest names. */
 struct blob_name {
 	struct digest digest;
 	int64_t size_bytes;
 	char *media_type; /* owned */
+	char *platform;   /* owned; "linux/arm64/v8", of an index's parts that say it; NULL: none */
 };
 
 /* What a manifest from outside says: its config and layers, or, of an index, its manifests. */

@@ -24,13 +24,6 @@ void image_index_free(struct image_index *index)
 	*index = (struct image_index){0};
 }
 
-char *platform_text(const char *os, const char *architecture, const char *variant)
-{
-	bool more = variant && *variant;
-
-	return memory_format("%s/%s%s%s", os, architecture, more ? "/" : "", more ? variant : "");
-}
-
 /* What the configuration says that the image runs on. */
 static bool read_platform(const struct layout *from, const struct digest *config,
 	struct index_part *part, struct error *err)

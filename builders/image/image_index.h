@@ -46,7 +46,4 @@ bool image_index_build(const struct strings *sources, const char *output,
 
 void image_index_write_json(const struct image_index *index, struct buf *out);
 
-/* "linux/arm64/v8"; owned. variant "" or NULL: none. */
-char *platform_text(const char *os, const char *architecture, const char *variant) must_use;
-
 #endif

@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/path.h"
+#include "base/terminal.h"
 #include "builders/evidence/build_evidence.h"
 #include "builders/evidence/sbom.h"
 #include "builders/image/dockerfile.h"
@@ -120,8 +121,11 @@ static void print_image(const struct image *image)
 		print_layer(&image->layers[i]);
 	for (size_t i = 0; given.explain && i < image->tree.count; i++) {
 		const struct tree_entry *entry = &image->tree.entries[i];
-		printf("/%s%s%s: %s\n", entry->path, entry->target ? " -> " : "",
-			entry->target ? entry->target : "", entry->why);
+		scoped(text_free) char *line =
+			memory_format("/%s%s%s: %s", entry->path, entry->target ? " -> " : "",
+				entry->target ? entry->target : "", entry->why);
+		terminal_print(stdout, str_of(line));
+		fputc('\n', stdout);
 	}
 }
 
@@ -255,6 +259,14 @@ static bool add_evidence(const struct image *image, const struct image_options *
 	return build_evidence_add(image, &wanted, err);
 }
 
+/* Names of files and what notes in them say are others'. */
+static void print_warning(const char *text)
+{
+	fputs("warning: ", stderr);
+	terminal_print(stderr, str_of(text));
+	fputc('\n', stderr);
+}
+
 static bool run(struct command_context *context, struct error *err)
 {
 	scoped(image_free) struct image image = {0};
@@ -277,7 +289,7 @@ static bool run(struct command_context *context, struct error *err)
 		!add_evidence(&image, &build, err))
 		return false;
 	for (size_t i = 0; i < image.warnings.count; i++)
-		fprintf(stderr, "warning: %s\n", image.warnings.items[i]);
+		print_warning(image.warnings.items[i]);
 	if (image.loader_note)
 		fprintf(stderr, "note: the image's own loader did not list its libraries: %s\n",
 			image.loader_note);

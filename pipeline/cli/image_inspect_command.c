@@ -2,6 +2,7 @@
 #include "base/json_writer.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "base/terminal.h"
 #include "builders/image/reasons.h"
 #include "builders/registry/copy.h"
 #include "pipeline/cli/command.h"
@@ -66,9 +67,16 @@ static void put_items(struct json_writer *w, const struct image_documents *docum
 			put_digest(w, "diff_id", &documents->facts.diff_ids[i]);
 		json_put_int(w, "size", manifest->items[i].size_bytes);
 		json_put_text(w, "media_type", manifest->items[i].media_type);
+		if (manifest->items[i].platform)
+			json_put_text(w, "platform", manifest->items[i].platform);
 		json_object_end(w);
 	}
 	json_array_end(w);
+}
+
+static char *platform_of(const struct image_facts *facts)
+{
+	return platform_text(facts->os, facts->architecture, facts->variant);
 }
 
 static void write_json(const struct image_documents *documents, struct buf *out)
@@ -82,8 +90,8 @@ static void write_json(const struct image_documents *documents, struct buf *out)
 	json_put_int(&w, "size", total_size(documents));
 	if (!documents->parsed.is_index) {
 		put_digest(&w, "config_digest", &documents->parsed.config.digest);
-		json_key(&w, "platform");
-		json_write_format(&w, "%s/%s", facts->os, facts->architecture);
+		scoped(text_free) char *platform = platform_of(facts);
+		json_put_text(&w, "platform", platform);
 		json_put_text(&w, "created", facts->created);
 		json_put_text(&w, "user", facts->user);
 		put_strings(&w, "entrypoint", &facts->entrypoint);
@@ -96,37 +104,55 @@ static void write_json(const struct image_documents *documents, struct buf *out)
 	json_object_end(&w);
 }
 
+/* What an image says may come from anywhere. */
+static void print_text(const char *name, const char *text)
+{
+	printf("%-11s", name);
+	terminal_print(stdout, str_of(text));
+	printf("\n");
+}
+
 static void print_strings(const char *name, const struct strings *list)
 {
 	if (list->count == 0)
 		return;
 	printf("%-11s", name);
-	for (size_t i = 0; i < list->count; i++)
-		printf("%s%s", i ? " " : "", list->items[i]);
+	for (size_t i = 0; i < list->count; i++) {
+		fputs(i ? " " : "", stdout);
+		terminal_print(stdout, str_of(list->items[i]));
+	}
 	printf("\n");
+}
+
+static void print_facts(const struct image_facts *facts)
+{
+	scoped(text_free) char *platform = platform_of(facts);
+
+	print_text("platform", platform);
+	print_text("created", facts->created);
+	print_text("user", facts->user[0] ? facts->user : "root");
+	print_strings("entrypoint", &facts->entrypoint);
+	print_strings("args", &facts->args);
+	print_strings("env", &facts->env);
+	print_strings("ports", &facts->ports);
+	print_strings("labels", &facts->labels);
 }
 
 static void print(const struct image_documents *documents)
 {
-	const struct image_facts *facts = &documents->facts;
+	bool is_index = documents->parsed.is_index;
 	char digest[DIGEST_TEXT_SIZE];
 
 	digest_to_text(&documents->digest, digest);
 	printf("digest     %s\nsize       %lld bytes\n", digest, (long long)total_size(documents));
-	if (!documents->parsed.is_index) {
-		printf("platform   %s/%s\ncreated    %s\nuser       %s\n", facts->os,
-			facts->architecture, facts->created, facts->user[0] ? facts->user : "root");
-		print_strings("entrypoint", &facts->entrypoint);
-		print_strings("args", &facts->args);
-		print_strings("env", &facts->env);
-		print_strings("ports", &facts->ports);
-		print_strings("labels", &facts->labels);
-	}
+	if (!is_index)
+		print_facts(&documents->facts);
 	for (size_t i = 0; i < documents->parsed.count; i++) {
 		const struct blob_name *item = &documents->parsed.items[i];
 		digest_to_text(&item->digest, digest);
-		printf("%-11s%s %lld bytes %s\n", documents->parsed.is_index ? "manifest" : "layer",
-			digest, (long long)item->size_bytes, item->media_type);
+		printf("%-11s%s %lld bytes ", is_index ? "manifest" : "layer", digest,
+			(long long)item->size_bytes);
+		print_text("", item->platform ? item->platform : item->media_type);
 	}
 }
 

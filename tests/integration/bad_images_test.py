@@ -164,6 +164,17 @@ def blobs_that_are_no_files():
     bad_layout("no configuration", 3, ZEROS[7:], inspect=False, damage=lambda: put_manifest(manifest() | {"config": manifest()["config"] | {"digest": ZEROS}}))
 
 
+def settings_that_steer_a_terminal():
+    shutil.rmtree(LAYOUT, ignore_errors=True)
+    shutil.copytree(WHOLE, LAYOUT)
+    document = json.loads(blob(manifest()["config"]["digest"]).read_text())
+    document["config"]["Labels"] = {"a": "\x1b]0;title\x07\nuser       0"}
+    put_config(json.dumps(document).encode())
+    shown = subprocess.run([PROGRAM, "image", "inspect", f"oci:{LAYOUT}:1"], capture_output=True, text=True, check=True).stdout
+    check("a label is shown in one line, spelled out", [line for line in shown.splitlines() if line.startswith(("labels", "user"))],
+          ["user       65532", "labels     a=\\x1b]0;title\\x07\\x0auser       0"])
+
+
 def more_layers_than_an_image_has():
     bad_layout("20,000 layers", 3, "20000 layers", damage=lambda: put_manifest(manifest() | {"layers": manifest()["layers"][:1] * 20000}))
 
@@ -319,5 +330,5 @@ if not shutil.which("cc"):
     skip_all("there is no C compiler")
 run_tests(
     json_too_deep, json_too_large, json_with_a_key_twice, json_that_is_cut_off, digests_that_are_paths, sizes_that_lie,
-    content_that_is_not_what_its_name_says, blobs_that_are_no_files, more_layers_than_an_image_has, a_truthful_one_is_believed,
+    content_that_is_not_what_its_name_says, blobs_that_are_no_files, settings_that_steer_a_terminal, more_layers_than_an_image_has, a_truthful_one_is_believed,
     bodies_that_never_end, lengths_that_lie, content_that_lies, lists_of_tags_that_lie, redirects_that_lead_elsewhere, ready=ready)

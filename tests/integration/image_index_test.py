@@ -57,6 +57,8 @@ def an_arm64_program_is_in_the_arm64_part():
     manifest = images.read_blob(WORK / "all", digests["arm64"])
     config = images.read_blob(WORK / "all", manifest["config"]["digest"])
     tap.check("its configuration says arm64", config["architecture"], "arm64")
+    shown = run(os.environ["DOGSHORE"], "image", "inspect", f"{WORK}/all:1").stdout.splitlines()
+    tap.check("inspect says for which machine each part is", [line.rpartition(" ")[2] for line in shown if line.startswith("manifest")], ["linux/amd64", "linux/arm64"])
     if not shutil.which("skopeo"):
         return tap.skip("skopeo picks by architecture", "skopeo is not installed")
     for architecture in ("amd64", "arm64"):

@@ -33,7 +33,7 @@ TEST(what_would_steer_a_terminal_is_shown_instead)
 	error_raise(&err, ERROR_INVALID, "a\033[2Jb\177\377 \302\233 \303\274\nmore\tof it");
 	error_print(out, &err, false);
 	fclose(out);
-	CHECK_TEXT(text, "error: a\\x1b[2Jb\\x7f\\xff \\xc2\\x9b \303\274\nmore\tof it\n");
+	CHECK_TEXT(text, "error: a\\x1b[2Jb\\x7f\\xff \\x9b \303\274\nmore\tof it\n");
 }
 
 TEST(the_systems_reason_decides_the_kind)

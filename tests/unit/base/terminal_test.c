@@ -2,6 +2,8 @@
 
 #include "base/terminal.h"
 
+#include <stdlib.h>
+
 /* In pieces of every possible size: the result may not depend on it. */
 static void check_shown(const char *text, size_t size, const char *expected)
 {
@@ -67,6 +69,21 @@ TEST(other_controls_and_odd_bytes_are_spelled_out)
 	check_literal("a\xe2\x80\xae"
 		      "b\xe2\x81\xa6",
 		"a\\u202eb\\u2066");
+}
+
+TEST(a_value_stays_on_its_line_and_steers_nothing)
+{
+	const char text[] = "a\tZ\xc3\xbcrich\n\r\x1b[31m\xc2\x9b\xff\xe2\x80\xae"
+			    "end";
+	char *shown = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&shown, &size);
+
+	REQUIRE(out != NULL);
+	terminal_print(out, str_of(text));
+	fclose(out);
+	CHECK_TEXT(shown, "a\tZ\xc3\xbcrich\\x0a\\x0d\\x1b[31m\\x9b\\xff\\u202eend");
+	free(shown);
 }
 
 TEST_MAIN()
