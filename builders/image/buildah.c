@@ -2,24 +2,70 @@
 
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/masker.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "base/process.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 enum { ID_LIMIT = 256 };
 
+static void show(const struct buf *text)
+{
+	struct error err = {0};
+
+	if (text->size &&
+		!descriptor_write_all(STDERR_FILENO, text->data, text->size, "stderr", &err))
+		error_ignore(&err, "nobody listens; the build goes on");
+}
+
+/* All that is there now. False at the end. */
+static bool pass_on(int fd, struct masker *masker)
+{
+	enum { PIECE = 64 * 1024 };
+	scoped(buf_free) struct buf masked = {0};
+	char piece[PIECE];
+	ssize_t size;
+
+	do {
+		size = read(fd, piece, sizeof(piece));
+		if (size > 0)
+			masker_feed(masker, (struct str){piece, (size_t)size}, &masked);
+	} while (size > 0 || (size < 0 && errno == EINTR));
+	show(&masked);
+	return size < 0;
+}
+
+/* Shows what is printed until buildah has ended: what a step left running may hold the pipe. */
+static void follow(const struct process *process, const struct strings *secrets)
+{
+	scoped(masker_free) struct masker masker = {0};
+	scoped(buf_free) struct buf rest = {0};
+	struct pollfd ends[] = {{process->stdout_fd, POLLIN, 0}, {process->pidfd, POLLIN, 0}};
+
+	for (size_t i = 0; secrets && i < secrets->count; i++)
+		masker_add(&masker, secrets->items[i]);
+	while (!ends[1].revents) {
+		if (poll(ends, countof(ends), -1) > 0 && !pass_on(process->stdout_fd, &masker))
+			ends[0].fd = -1;
+	}
+	masker_flush(&masker, &rest);
+	show(&rest);
+}
+
 /* Ends with us, is reached by the signals that end us, and prints where it does not disturb. */
-static bool run(const struct strings *argv, const char *what, struct error *err)
+static bool run(const struct strings *argv, const struct strings *secrets, const char *what,
+	struct error *err)
 {
 	struct process process = {0};
 	struct process_exit how = {0};
 
 	if (!process_start(&(struct process_options){.argv = (const char *const *)argv->items,
-				   .stdout_fd = STDERR_FILENO,
-				   .stderr_fd = -1,
+				   .merge_output = true,
 				   .die_with_parent = true,
 				   .same_group = true},
 		    &process, err)) {
@@ -27,6 +73,7 @@ static bool run(const struct strings *argv, const char *what, struct error *err)
 			error_next(err, "install it: apt-get install buildah");
 		return error_while(err, "%s", what);
 	}
+	follow(&process, secrets);
 	bool ok = process_wait(&process, &how, err);
 
 	process_free(&process);
@@ -88,7 +135,7 @@ static bool build(const struct buildah_options *options, const char *id_file, st
 	strings_printf(&argv, "--file=%s", options->file);
 	strings_add(&argv, "--");
 	strings_add(&argv, options->context);
-	return run(&argv, "building the Dockerfile", err);
+	return run(&argv, options->secrets, "building the Dockerfile", err);
 }
 
 static bool read_id(const char *id_file, char **out_id, struct error *err)
@@ -117,7 +164,7 @@ static bool take_out(const char *id, const char *folder, struct error *err)
 	strings_add(&argv, "--disable-compression");
 	strings_add(&argv, id);
 	strings_printf(&argv, "dir:%s", folder);
-	return run(&argv, "taking the image out of buildah's store", err);
+	return run(&argv, NULL, "taking the image out of buildah's store", err);
 }
 
 bool buildah_build(const struct buildah_options *options, const char *work, const char *folder,

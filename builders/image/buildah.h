@@ -4,7 +4,8 @@
  *
  * It works in its own store (buildah's settings and environment decide where), which also keeps its
  * cache of steps. Steps run in its "chroot" isolation unless BUILDAH_ISOLATION says otherwise: that
- * one works in containers too and needs no runtime. What buildah prints goes to our stderr.
+ * one works in containers too and needs no runtime. What buildah prints goes to our stderr,
+ * without the given secrets and what looks like a credential.
  */
 #ifndef BUILDERS_IMAGE_BUILDAH_H
 #define BUILDERS_IMAGE_BUILDAH_H
@@ -18,6 +19,7 @@ struct buildah_options {
 	const struct strings *build_args; /* "NAME=value"; may be NULL */
 	const char *target;               /* stage to build; NULL: the last */
 	const char *platform;             /* "linux/arm64"; NULL: this machine's */
+	const struct strings *secrets;    /* not to be shown; may be NULL */
 	bool no_cache;
 };
 

@@ -91,6 +91,7 @@ static bool build(struct work *work, struct error *err)
 				     .build_args = options->build_args,
 				     .target = options->target,
 				     .platform = options->image.platform,
+				     .secrets = options->image.secrets,
 				     .no_cache = options->no_cache},
 		work->scratch.path, image, err);
 }

@@ -239,6 +239,18 @@ def secrets_stop_the_build():
     tap.check("a secret as build argument would stand in the history", (status, "history:" in json.dumps(error)), (1, True))
 
 
+def what_steps_print_is_masked():
+    token = "ghp" + "_aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5"  # made up
+    values = WORK / "printed.json"
+    values.write_text(json.dumps({"secrets-manager": {"db": "correct-horse-battery"}}))
+    folder = context("prints", DOCKERFILE[:DOCKERFILE.index("RUN echo")] + "COPY data /data\nRUN busybox cat /data/said; printf 'horse-battery\\n'\n")
+    (folder / "data" / "said").write_text(f"it is {token}\nand correct-")
+    process = run(PROGRAM, "image", "build", "--dockerfile", folder / "Dockerfile", "--output", WORK / "prints:1", "--secrets-file", values,
+                  "--allow-secret", "*=a test", check=False)
+    tap.check_contains("a token and a secret in two pieces", process.stderr, "it is ***\nand ***\n")
+    tap.check("neither is shown", [s for s in (token, "correct-horse") if s in process.stdout + process.stderr], [])
+
+
 def what_a_killed_build_left_is_removed_by_the_next():
     folder = context("killed", 'FROM scratch\nCOPY root /\nRUN ["/app/busybox", "sleep", "600"]\n')
     read, write = os.pipe()
@@ -317,4 +329,4 @@ def failures_say_what_to_do():
 tap.run_tests(two_builds_at_two_times_give_one_digest, layers_and_configuration_are_normal, it_runs_under_crun_and_podman,
               squashed_it_is_one_layer_without_what_was_removed, flags_are_laid_over_the_dockerfile, a_base_from_a_registry,
               a_run_builds_it_from_the_commit_and_the_artifacts, what_a_killed_build_left_is_removed_by_the_next,
-              more_layers_than_runtimes_stack_are_refused, secrets_stop_the_build, failures_say_what_to_do, ready=ready)
+              more_layers_than_runtimes_stack_are_refused, secrets_stop_the_build, what_steps_print_is_masked, failures_say_what_to_do, ready=ready)
