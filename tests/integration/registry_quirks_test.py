@@ -508,6 +508,20 @@ def unauthorized_with_a_kept_token_asks_for_a_new_one():
     registry.stop()
 
 
+def unauthorized_token_servers_inside_are_not_asked():
+    """A realm is what the registry says it is; a public one has no business in our network."""
+    log_in(None, host="registry.example.com")
+    for inside in ("169.254.169.254", "10.0.0.5", "127.0.0.1:1"):
+        fresh()
+        proxy = ScriptedRegistry(lambda r, _, realm=f"http://{inside}/token": (401, {"WWW-Authenticate": f'Bearer realm="{realm}",service="r"'}, b""))
+        result = push(LAYOUT, proxy, "a/b", "1", "--plain-http", target="registry.example.com", http_proxy=f"http://{proxy.host}")
+        check(f"401, realm {inside}: refused", (result.status, result.error["kind"]), (3, "denied"))
+        check_contains(f"401, realm {inside}: it says why", result.error["message"], inside.partition(":")[0])
+        check(f"401, realm {inside}: not asked", [r for r in proxy.requests if "token" in r.path], [])
+        proxy.stop()
+    log_out()
+
+
 def held_from(layout):
     document = json.loads((layout.path / "blobs/sha256" / layout.digest()[7:]).read_bytes())
     return {d["digest"]: (layout.path / "blobs/sha256" / d["digest"][7:]).read_bytes() for d in [document["config"], *document["layers"]]}
@@ -598,15 +612,20 @@ def pull(registry, name, **environment):
 
 
 def redirects_to_storage_get_no_authorization():
-    storage = ScriptedRegistry(lambda r, _: (400, {}, b"Only one auth mechanism allowed") if "Authorization" in r.headers
-                               else (200, {}, held[r.path.removeprefix("/s3/")]))
+    def storage_script(request, _):
+        if "Authorization" in request.headers:
+            return 400, {}, b"Only one auth mechanism allowed"
+        where, digest = request.path.split("/")[1:]
+        return (307, {"Location": f"/zone/{digest}"}, b"") if where == "s3" else (200, {}, held[digest])
+
+    storage = ScriptedRegistry(storage_script)
     registry, _ = arrives("redirect", LAYOUT)
     served = ScriptedRegistry(lambda r, _: (307, {"Location": f"http://{storage.host}/s3/{r.path.rpartition('/')[2]}?X-Amz-Signature=1"}, b"")
                               if r.kind == "blob" else None)
     served.blobs, served.manifests = registry.blobs, registry.manifests
     log_in(served)
     result = pull(served, "redirected")
-    check("redirect: the blobs come from the storage", (result.status, len(storage.requests)), (0, 2))
+    check("redirect: the blobs come from the storage, which redirects within itself", (result.status, len(storage.requests)), (0, 4))
     check("redirect: without credentials", [r for r in storage.requests if "Authorization" in r.headers], [])
     check("redirect: the registry gets them", all("Authorization" in r.headers for r in served.requests))
     log_out()

@@ -160,6 +160,24 @@ def a_certificate_that_nobody_vouches_for_is_refused():
     registry.stop()
 
 
+def a_token_server_without_tls_gets_no_password():
+    """The registry has TLS, so the password leaves this machine in it or not at all."""
+    token = ScriptedRegistry(lambda *_: (200, {"Content-Type": "application/json"}, b'{"token": "t"}'))
+    realm = f"http://{NAME}:{token.host.partition(':')[2]}/token"
+    registry = ScriptedRegistry(lambda *_: (401, {"WWW-Authenticate": f'Bearer realm="{realm}",service="r"'}, b""))
+    front = Front(registry)
+    (WORK / "docker").mkdir(exist_ok=True)
+    (WORK / "docker/config.json").write_text(json.dumps({"auths": {front.host: {"username": "ann", "password": "secret"}}}))
+    result = Result("push", f"{Layout(100).path}:1", f"{front.host}/a/b:1")
+    (WORK / "docker/config.json").unlink()
+    check("a token server without TLS: exit 3", (result.status, result.error["kind"]), (3, "denied"))
+    check_contains("a token server without TLS: it is named", result.error["message"], realm)
+    check("a token server without TLS: not asked", token.requests, [])
+    front.stop()
+    registry.stop()
+    token.stop()
+
+
 def harbor_asks_to_be_left_alone_for_a_while():
     """GOAWAY ENHANCE_YOUR_CALM to the first request over HTTP/2; the second connection is served."""
     answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.oci.image.manifest.v1+json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
@@ -207,4 +225,4 @@ try:
 except (StopIteration, OSError):
     tap.skip_all("this machine's name leads nowhere")
 tap.run_tests(quay_and_others_get_bodies_over_http_1_beside_small_requests_that_share_a_connection, the_next_run_resumes_the_session,
-              a_certificate_that_nobody_vouches_for_is_refused, harbor_asks_to_be_left_alone_for_a_while, ready=certificates)
+              a_certificate_that_nobody_vouches_for_is_refused, a_token_server_without_tls_gets_no_password, harbor_asks_to_be_left_alone_for_a_while, ready=certificates)
