@@ -112,12 +112,26 @@ static uint64_t mix(uint64_t sum, const char *text)
 	return (sum ^ '\n') * 0x100000001b3;
 }
 
+/* A file that was changed holds other authorities. */
+static uint64_t mix_file(uint64_t sum, const char *path)
+{
+	struct stat status;
+	char text[80] = "";
+
+	if (*path && stat(path, &status) == 0)
+		snprintf(text, sizeof(text), "%lld %lld.%09ld", (long long)status.st_size,
+			(long long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+	return mix(mix(sum, path), text);
+}
+
 /* "r.example.com_3a443-<authorities>.tls": a session that was checked against others is not ours. */
 static char *path_of(const char *folder, const char *name)
 {
 	scoped(buf_free) struct buf file = {0};
-	uint64_t authorities =
-		mix(mix(0xcbf29ce484222325, variable("SSL_CERT_FILE")), variable("SSL_CERT_DIR"));
+	uint64_t authorities = mix_file(0xcbf29ce484222325, "/etc/ssl/certs/ca-certificates.crt");
+
+	authorities = mix_file(authorities, variable("SSL_CERT_FILE"));
+	authorities = mix_file(authorities, variable("SSL_CERT_DIR"));
 
 	for (const char *at = name; *at; at++)
 		if (strchr("abcdefghijklmnopqrstuvwxyz0123456789.-", *at))

@@ -859,6 +859,20 @@ def manifests_that_are_too_large_are_told():
     registry.stop()
 
 
+def manifests_over_4_mib_are_not_read():
+    registry, _ = arrives("manifest over 4 MiB", LAYOUT)
+    kind, body = registry.manifests["1"]
+    served = ScriptedRegistry()
+    served.blobs = registry.blobs
+    for more, status in ((0, 0), (1, 3)):
+        served.manifests["1"] = kind, body[:-1] + b" " * (4 * MIB + more - len(body)) + body[-1:]
+        result = pull(served, "large")
+        if not check(f"manifest of 4 MiB and {more}: exit {status}", result.status, status):
+            tap.note(result.said[-500:])
+    check("manifest over 4 MiB: refused for its size", result.error["kind"], "limit")
+    served.stop()
+
+
 def manifests_of_an_index_are_there_before_it():
     layout = Layout(100)
     layout.add("2", [b"other"])
