@@ -123,7 +123,9 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, server->options.connection_memory_bytes,
 		MHD_OPTION_URI_LOG_CALLBACK, request_on_target, server,
 		MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-		request_on_completed, server, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+		request_on_completed, server, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+		/* 1.0 would unfold lines, before the gate can see them. */
+		MHD_OPTION_STRICT_FOR_CLIENT, MHD_VERSION >= 0x01000000, MHD_OPTION_END);
 }
 
 bool http_server_start(struct loop *loop, const struct http_server_options *options,

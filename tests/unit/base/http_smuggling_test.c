@@ -136,11 +136,14 @@ static int count_of(const char *text, const char *piece)
 	return count;
 }
 
-/* libmicrohttpd 0.9.75 writes the head of its own 400 twice; other statuses it must not write. */
+/*
+ * libmicrohttpd 0.9.75 writes the head of its own 400 twice; other statuses it must not write. From 1.0 on it ends
+ * some connections without a word.
+ */
 static void check_case(const struct smuggle *row, const char *answer, int handled)
 {
-	if (!text_starts_with(answer, "HTTP/1.1 400 Bad Request\r\n") ||
-		count_of(answer, "HTTP/1.1 ") != count_of(answer, "HTTP/1.1 400 "))
+	if ((*answer && !text_starts_with(answer, "HTTP/1.1 400 Bad Request\r\n")) ||
+		count_of(answer, "\r\nDate: ") != count_of(answer, "HTTP/1.1 400 "))
 		TEST_FAIL("%s: answered \"%s\"", row->name, answer);
 	if (handled != 0)
 		TEST_FAIL("%s: %d requests were handled", row->name, handled);
