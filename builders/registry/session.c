@@ -40,11 +40,12 @@ bool session_open(const struct reference *reference, const struct session_option
 		http_client_keep_sessions(client, options->kept_folder);
 	session->mount_from = options->mount_from ? memory_copy_text(options->mount_from) : NULL;
 	session->kept_folder = options->kept_folder ? memory_copy_text(options->kept_folder) : NULL;
-	struct str host = str_of(reference->host), name;
-	name = host.data[0] == '[' ? str_of(reference->host) : str_cut(&host, ':');
-	if (name.data[0] == '[') {
-		const char *end = memchr(name.data, ']', name.size);
-		name.size = end ? (size_t)(end - name.data) + 1 : name.size;
+	struct str name = str_of(reference->host);
+	if (str_starts_with(name, "[")) {
+		(void)str_cut(&name, '[');
+		name = str_cut(&name, ']');
+	} else {
+		name = str_cut(&name, ':');
 	}
 	bool plain = options->plain_http || http_host_is_loopback(name);
 	session->root = memory_format("%s://%s/v2/", plain ? "http" : "https", reference->host);

@@ -381,6 +381,8 @@ def nobody_listening_is_said_plainly():
     result = push("1", f"{host}/a/b:1")
     tap.check("exit 3", (result.status, result.error.get("kind")), (3, "unavailable"))
     tap.check_contains("with advice", result.error["next"], host)
+    for address in ("[::1]", "[::1]:1", "localhost:1"):
+        tap.check_contains(f"{address} is this machine, without TLS", push("1", f"{address}/a/b:1").error["message"], f"http://{address}/")
 
 
 def bad_names_are_refused_before_anything_is_sent():

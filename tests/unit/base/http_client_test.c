@@ -29,6 +29,15 @@ static void redirect(struct buf *out, int status, const char *to)
 	fake_reply(out, status, header, str_of("moved"));
 }
 
+/* 70 KiB of them, each small. */
+static void add_headers(struct buf *out)
+{
+	buf_append_text(out, "HTTP/1.1 200 OK\r\n");
+	for (int i = 0; i < 70; i++)
+		buf_printf(out, "X-%d: %01020d\r\n", i, 0);
+	buf_append_text(out, "Content-Length: 0\r\n\r\n");
+}
+
 static void answer(void *context, struct fake_request *request, struct buf *out)
 {
 	struct script *script = context;
@@ -60,6 +69,8 @@ static void answer(void *context, struct fake_request *request, struct buf *out)
 	else if (text_equal(target, "/short"))
 		buf_append_text(out, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"),
 			request->close = true;
+	else if (text_equal(target, "/headers"))
+		add_headers(out), request->close = true;
 	else if (text_equal(target, "/503"))
 		fake_reply(out, 503, "Retry-After: 2\r\nX-Two: 1\r\nx-two: 2\r\n", str_of("busy"));
 	else if (text_equal(request->method, "HEAD"))
@@ -361,6 +372,7 @@ TEST(limits_and_broken_answers)
 		enum error_kind kind;
 	} rows[] = {
 		{"/x", 4, ERROR_LIMIT},
+		{"/headers", 0, ERROR_LIMIT},
 		{"/garbage", 0, ERROR_PROTOCOL},
 		{"/short", 0, ERROR_UNAVAILABLE},
 	};
