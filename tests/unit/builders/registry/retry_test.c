@@ -58,6 +58,20 @@ TEST(retry_after_is_obeyed_up_to_a_minute)
 	CHECK_INT(decide(429, 1, "soon").wait_ms, 100);
 	CHECK_INT(decide(429, 1, "-5").wait_ms, 100);
 	CHECK_INT(decide(429, 1, "99999999999999999999").wait_ms, 100);
+	CHECK_INT(decide(429, 1, "9000000000000000000").wait_ms, 60000);
+	/* What is added so that not all come back at once: a tenth, and no more than the minute. */
+	CHECK_INT(registry_retry(&(struct registry_retry_observation){.status = 429,
+					 .tries = 1,
+					 .retry_after = str_literal("30"),
+					 .random = 1})
+			  .wait_ms,
+		33000);
+	CHECK_INT(registry_retry(&(struct registry_retry_observation){.status = 429,
+					 .tries = 1,
+					 .retry_after = str_literal("3600"),
+					 .random = 1})
+			  .wait_ms,
+		60000);
 }
 
 TEST(a_lost_connection_is_tried_again_a_refused_certificate_is_not)
