@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { PAGES = 1000, PAGE_LIMIT = 4 << 20, REDIRECTS = 5 };
+enum { PAGES = 1000, PAGE_LIMIT = 4 << 20, TAGS_LIMIT = 1000 * 1000, REDIRECTS = 5 };
 
 /* Adds what a page names. */
 static bool read_page(const struct exchange *x, struct strings *tags, size_t *out_count,
@@ -86,6 +86,12 @@ bool tags_list(struct session *session, struct strings *out_tags, struct error *
 		if (!read_page(&x, out_tags, &count, err) ||
 			!find_next(session, &x, count, out_tags, &next, err))
 			return false;
+		if (out_tags->count > TAGS_LIMIT) {
+			free(next);
+			return error_raise(err, ERROR_LIMIT,
+				"the list of tags of %s/%s has more than %d", session_host(session),
+				session_repository(session), TAGS_LIMIT);
+		}
 		if (next && text_equal(next, url)) {
 			free(next);
 			error_raise(err, ERROR_PROTOCOL,

@@ -959,6 +959,11 @@ def tags_lists_that_lead_astray_are_left():
     check("tags: null is none", Result("image", "tags", f"{registry.host}/a/b").document["tags"], [])
     registry.script = lambda r, _: (200, {}, b"<html>")
     check("tags: a page that is none", Result("image", "tags", f"{registry.host}/a/b").error.get("kind"), "protocol")
+    pages = [json.dumps({"tags": [f"{page}{tag:05}" for tag in range(100_000)]}).encode() for page in "abcdefghijk"]
+    registry.requests.clear()
+    registry.script = lambda r, _: (200, {"Link": f'</v2/a/b/tags/list?p={len(registry.requests)}>; rel="next"'}, pages[len(registry.requests) % 11])
+    endless = Result("image", "tags", f"{registry.host}/a/b")
+    check("tags without an end: no more than a million is read", (endless.status, endless.error["kind"], len(registry.requests)), (3, "limit", 11))
     registry.stop()
 
 
