@@ -144,9 +144,9 @@ static bool is_listed(const struct state *state, const struct artifact_entry *en
 	       (entry->inner && artifact_list_find(&state->list, &entry->inner_digest));
 }
 
-/* The fallback's document with the entries of list that it lacks; without *gone. */
+/* The fallback's document with the entries of list that it lacks. */
 static struct json *changed_index(const struct state *state, const struct artifact_list *list,
-	const struct digest *gone, bool *out_changed)
+	bool *out_changed)
 {
 	struct json *index = state->index ? json_copy(state->index)
 					  : json_object_of("schemaVersion", json_int_new(2),
@@ -155,7 +155,7 @@ static struct json *changed_index(const struct state *state, const struct artifa
 	struct json *manifests = json_get(index, "manifests");
 
 	*out_changed = false;
-	for (size_t i = 0; list && i < list->count; i++) {
+	for (size_t i = 0; i < list->count; i++) {
 		const struct artifact_entry *entry = &list->items[i], *form;
 
 		if (entry->tag || is_listed(state, entry))
@@ -163,15 +163,6 @@ static struct json *changed_index(const struct state *state, const struct artifa
 		form = artifact_list_find(&state->forms,
 			entry->inner ? &entry->inner_digest : &entry->manifest.digest);
 		json_append(manifests, artifact_descriptor(form ? form : entry));
-		*out_changed = true;
-	}
-	for (size_t i = json_count(manifests); gone && i-- > 0;) {
-		struct digest digest;
-
-		if (!digest_parse(json_str(json_get(json_at(manifests, i), "digest")), &digest) ||
-			!digest_equal(&digest, gone))
-			continue;
-		json_remove_at(manifests, i);
 		*out_changed = true;
 	}
 	return index;
@@ -202,15 +193,14 @@ static bool put_index(struct session *session, const char *tag, const struct sta
  * the index once more.
  */
 static bool change_fallback(struct session *session, const struct digest *subject,
-	struct state *state, const struct artifact_list *list, const struct digest *gone,
-	struct error *err)
+	struct state *state, const struct artifact_list *list, struct error *err)
 {
 	char tag[ARTIFACT_TAG_SIZE];
 
 	artifact_tag(subject, "", tag);
 	for (int tries = 0; tries < TRIES; tries++) {
 		bool changed, raced;
-		scoped(json_free) struct json *index = changed_index(state, list, gone, &changed);
+		scoped(json_free) struct json *index = changed_index(state, list, &changed);
 
 		if (!changed)
 			return true;
@@ -222,7 +212,7 @@ static bool change_fallback(struct session *session, const struct digest *subjec
 	}
 	scoped(json_free) struct json *index = NULL;
 	bool changed;
-	index = changed_index(state, list, gone, &changed);
+	index = changed_index(state, list, &changed);
 	if (!changed)
 		return true;
 	error_raise(err, ERROR_CONFLICT,
@@ -259,26 +249,8 @@ bool referrers_push(struct session *session, const struct image_source *source,
 		return true;
 	bool ok = read_state(session, subject, &state, err) &&
 		  push_all(session, source, list, &state, &out_pushed->count, err) &&
-		  (state.api || change_fallback(session, subject, &state, list, NULL, err));
+		  (state.api || change_fallback(session, subject, &state, list, err));
 	for (size_t i = 0; i < state.forms.count; i++)
 		out_pushed->plain += state.forms.items[i].inner != NULL;
 	return ok || error_while(err, "pushing what is known about the image");
-}
-
-bool referrers_remove(struct session *session, const struct digest *subject,
-	const struct digest *referrer, struct error *err)
-{
-	scoped(state_free) struct state state = {0};
-	char digest[DIGEST_TEXT_SIZE];
-
-	digest_to_text(referrer, digest);
-	if (!read_state(session, subject, &state, err) ||
-		(!state.api && !change_fallback(session, subject, &state, NULL, referrer, err)))
-		return error_while(err, "removing %s", digest);
-	scoped(text_free) char *url = session_url(session, "manifests/%s", digest);
-	scoped(exchange_free) struct exchange x = {.method = "DELETE", .url = url};
-	if (!session_perform(session, &x, 1, 1, err))
-		return false;
-	return x.response.status == 202 || x.response.status == 200 || x.response.status == 204 ||
-	       x.response.status == 404 || session_refuse(session, &x, "202", err);
 }

@@ -44,8 +44,4 @@ bool referrers_push(struct session *session, const struct image_source *source,
 	const struct digest *subject, const struct artifact_list *list,
 	struct referrers_pushed *out_pushed, struct error *err) must_use;
 
-/* Removes one manifest and its place in the list. What is not there is no error. */
-bool referrers_remove(struct session *session, const struct digest *subject,
-	const struct digest *referrer, struct error *err) must_use;
-
 #endif
