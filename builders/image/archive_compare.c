@@ -98,6 +98,20 @@ static char *fact_text(const struct fact *fact)
 	return memory_format("%s %lld, here %lld", fact->name, fact->given, fact->here);
 }
 
+/* The extended attribute that runtimes heed. */
+static struct str capability_of(struct archive_entry *entry)
+{
+	const char *name;
+	const void *value;
+	size_t size;
+
+	libarchive.entry_xattr_reset(entry);
+	while (libarchive.entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK)
+		if (text_equal(name, "security.capability"))
+			return (struct str){value, size};
+	return (struct str){0};
+}
+
 static bool same_header(struct walk *w)
 {
 	struct archive_entry *a = w->given.entry, *b = w->here.entry;
@@ -109,11 +123,6 @@ static bool same_header(struct walk *w)
 		{"time", false, libarchive.entry_mtime(a), libarchive.entry_mtime(b)},
 	};
 
-	for (size_t i = 0; i < countof(facts); i++)
-		if (facts[i].given != facts[i].here) {
-			differ(w, path_of(&w->given), fact_text(&facts[i]));
-			return false;
-		}
 	const char *from = text_or_none(libarchive.entry_symlink(a));
 	const char *to = text_or_none(libarchive.entry_symlink(b));
 	if (text_equal(from, to)) {
@@ -123,6 +132,15 @@ static bool same_header(struct walk *w)
 	if (!text_equal(from, to)) {
 		differ(w, path_of(&w->given),
 			memory_format("leads to \"%s\", here to \"%s\"", from, to));
+		return false;
+	}
+	for (size_t i = 0; i < countof(facts); i++)
+		if (facts[i].given != facts[i].here) {
+			differ(w, path_of(&w->given), fact_text(&facts[i]));
+			return false;
+		}
+	if (!str_equal(capability_of(a), capability_of(b))) {
+		differ(w, path_of(&w->given), memory_copy_text("has other file capabilities"));
 		return false;
 	}
 	return true;
@@ -181,6 +199,42 @@ static bool compare_content(struct walk *w, struct error *err)
 	}
 }
 
+/* Is there an entry of that name further on? */
+static bool comes_later(struct walk *w, struct side *side, const char *path, bool *out_found,
+	struct error *err)
+{
+	*out_found = false;
+	while (!side->ended && !*out_found) {
+		if (!next(w, side, err))
+			return false;
+		*out_found = !side->ended && text_equal(path_of(side), path);
+	}
+	return true;
+}
+
+/* Two names at one place: which of them has the other side not got? Archives have several orders, so
+ * only looking tells. */
+static bool find_odd_one(struct walk *w, struct error *err)
+{
+	scoped(text_free) char *given = memory_copy_text(path_of(&w->given));
+	scoped(text_free) char *here = memory_copy_text(path_of(&w->here));
+	bool found;
+
+	if (!comes_later(w, &w->here, given, &found, err))
+		return false;
+	if (!found) {
+		differ(w, given, memory_copy_text("is not here"));
+		return true;
+	}
+	if (!comes_later(w, &w->given, here, &found, err))
+		return false;
+	if (found)
+		differ(w, given, memory_copy_text("stands at another place in the archive"));
+	else
+		differ(w, here, memory_copy_text("is only here"));
+	return true;
+}
+
 /* Both are at an entry, or one has ended. */
 static bool compare_entry(struct walk *w, struct error *err)
 {
@@ -192,12 +246,8 @@ static bool compare_entry(struct walk *w, struct error *err)
 		differ(w, path_of(&w->here), memory_copy_text("is only here"));
 		return true;
 	}
-	int order = strcmp(path_of(&w->given), path_of(&w->here));
-	if (order) {
-		differ(w, path_of(order < 0 ? &w->given : &w->here),
-			memory_copy_text(order < 0 ? "is not here" : "is only here"));
-		return true;
-	}
+	if (!text_equal(path_of(&w->given), path_of(&w->here)))
+		return find_odd_one(w, err);
 	return !same_header(w) || compare_content(w, err);
 }
 

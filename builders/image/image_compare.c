@@ -51,14 +51,16 @@ static bool read_side(const struct layout *layout, const struct digest *digest,
 	       json_parse(buf_str(&out->config_text), "the configuration", NULL, &out->config, err);
 }
 
-/* What made layer number at, from the configuration's history: "program". */
+/* What made layer number at, from the history that we write: "program". */
 static const char *kind_of(const struct image_side *side, size_t at)
 {
+	static const char ours[] = "dogshore image build: ";
 	const struct json *history = json_get(side->config, "history");
 	const char *by = json_get_text(json_at(history, at), "created_by", "");
-	const char *colon = strrchr(by, ':');
 
-	return json_count(history) == side->manifest.count && colon ? colon + 2 : NULL;
+	return json_count(history) == side->manifest.count && text_starts_with(by, ours)
+		       ? by + strlen(ours)
+		       : NULL;
 }
 
 static char *layer_name(const struct image_side *given, size_t at)
