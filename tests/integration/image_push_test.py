@@ -190,8 +190,14 @@ def the_local_cloud_is_an_ecr():
         wrong = push("2", f"{target}:2")
         tap.check("wrong AWS keys: exit 3", (wrong.status, wrong.error.get("kind")), (3, "denied"))
         tap.check("no secret is shown", keys["secret_access_key"] in wrong.said, False)
+        del os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+        profile = WORK / "credentials"
+        os.environ["AWS_SHARED_CREDENTIALS_FILE"] = str(profile)
+        for secret, kind in ((keys["secret_access_key"], None), ("wrong" * 8, "denied")):
+            profile.write_text(f"[default]\naws_access_key_id = {keys['access_key_id']}\naws_secret_access_key = {secret}\n")
+            tap.check(f"a token is that of the file's keys ({kind or 'right'})", push("2", f"{target}:2").error.get("kind"), kind)
     finally:
-        for name in ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        for name in ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SHARED_CREDENTIALS_FILE"):
             os.environ.pop(name, None)
         subprocess.run([PROGRAM, "local", "down"], env=cloud, check=True, capture_output=True)
     return None
