@@ -160,6 +160,21 @@ def immutable_tags_stay_where_they_are():
     check(described["imageTagMutability"] == "MUTABLE", described)
 
 
+@test
+def tags_may_be_left_out_of_the_rule():
+    """IMMUTABLE_WITH_EXCLUSION and the other way round: what a filter matches is the opposite of the rule."""
+    put_image("latest", b"first", "app/b")
+    put_image("v9", b"first", "app/b")
+    rule = {"filterType": "WILDCARD", "filter": "la*t"}
+    for mutability, moves, stays in (("IMMUTABLE_WITH_EXCLUSION", "latest", "v9"), ("MUTABLE_WITH_EXCLUSION", "v9", "latest")):
+        ecr.put_image_tag_mutability(repositoryName="app/b", imageTagMutability=mutability, imageTagMutabilityExclusionFilters=[rule])
+        manifest = put_image(moves, f"{mutability} lets it".encode(), "app/b")
+        image = ecr.batch_get_image(repositoryName="app/b", imageIds=[{"imageTag": moves}])["images"][0]
+        check(image["imageManifest"] == manifest, (mutability, moves))
+        refused("ImageTagAlreadyExistsException", put_image, tag=stays, layer=f"{mutability} does not".encode(), repository="app/b")
+    ecr.put_image_tag_mutability(repositoryName="app/b", imageTagMutability="MUTABLE")
+
+
 def policy(*rules):
     return json.dumps({"rules": [{"rulePriority": n + 1, "description": "x" * 60, "selection": rule, "action": {"type": "expire"}}
                                  for n, rule in enumerate(rules)]})
