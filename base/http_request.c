@@ -85,6 +85,23 @@ static const char *after(struct str piece)
 }
 
 /*
+ * From the end of a value to what follows there is CR LF, and NUL over the CR. From its version 1.0 on
+ * libmicrohttpd leaves out white space before it: then NUL is over the first of that, and CR LF stands
+ * as it came.
+ */
+static bool is_line_end(const char *end, const char *next)
+{
+	enum { CRLF = 2 };
+
+	if (next - end <= CRLF)
+		return next - end == CRLF;
+	for (end++; end < next - CRLF; end++)
+		if (*end != ' ' && *end != '\t')
+			return false;
+	return end[0] == '\r' && end[1] == '\n';
+}
+
+/*
  * Is what libmicrohttpd shows all that arrived? It accepts lines that end with LF alone, joins
  * folded lines, skips empty lines and cuts at NUL, and its callbacks show none of that. But it
  * splits the head where it lies: request line and headers are pieces of one block of header_size
@@ -101,18 +118,18 @@ static bool is_whole(const struct http_exchange *exchange, const char *version,
 
 	if (exchange->target_in_buffer != after(method) + 1 || end != version)
 		return false;
-	end = version + strlen(version) + CRLF;
+	end = version + strlen(version);
 	for (size_t i = 0; i < head->count; i++) {
 		struct str name = head->headers[i].name, value = head->headers[i].value;
 
-		if (name.data != end || !value.data || value.data <= after(name))
+		if (!is_line_end(end, name.data) || !value.data || value.data <= after(name))
 			return false;
 		for (const char *space = after(name) + 1; space < value.data; space++)
 			if (*space != ' ' && *space != '\t')
 				return false;
-		end = after(value) + CRLF;
+		end = after(value);
 	}
-	return end + CRLF == exchange->method + header_size;
+	return is_line_end(end, exchange->method + header_size - CRLF);
 }
 
 /* NULL when the request may pass, else why not, with the status to answer. */

@@ -124,8 +124,10 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
 		MHD_OPTION_URI_LOG_CALLBACK, request_on_target, server,
 		MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED,
 		request_on_completed, server, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-		/* 1.0 would unfold lines, before the gate can see them. */
-		MHD_OPTION_STRICT_FOR_CLIENT, MHD_VERSION >= 0x01000000, MHD_OPTION_END);
+		/* Else 1.0 unfolds lines, before the gate sees them. 0.9 needs it not, and would
+		 * end some connections without an answer. */
+		MHD_OPTION_STRICT_FOR_CLIENT, !text_starts_with(microhttpd.get_version(), "0."),
+		MHD_OPTION_END);
 }
 
 bool http_server_start(struct loop *loop, const struct http_server_options *options,

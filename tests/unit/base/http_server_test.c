@@ -30,6 +30,17 @@ TEST(a_request_arrives_decoded_and_its_answer_has_headers_and_body)
 	CHECK_TEXT(buf_text(&f.story), "handle /a b/\xc3\xa9\nclosed /a b/\xc3\xa9\n");
 }
 
+/* RFC 9110, 5.5; libmicrohttpd 0.9 shows it to the handler. */
+TEST(white_space_behind_a_value_is_allowed)
+{
+	scoped(fixture_close) struct fixture f;
+
+	fixture_open(&f);
+	CHECK_CONTAINS(fixture_talk(&f, str_literal("GET / HTTP/1.1\r\n" LAST
+						    "X-One: \t\r\nX-Two: 2 \t \r\n\r\n")),
+		"X-One=;X-Two=2");
+}
+
 TEST(an_absolute_target_and_an_old_client_are_served)
 {
 	scoped(fixture_close) struct fixture f;
