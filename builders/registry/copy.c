@@ -274,7 +274,9 @@ static bool pull_manifest(struct puller *p, struct str body, const char *media_t
 	if (depth > DEPTH_LIMIT)
 		return error_raise(err, ERROR_LIMIT, "indexes are nested more than %d deep",
 			DEPTH_LIMIT);
-	if (!manifest_parse(body, media_type, "the image's manifest", &manifest, err))
+	if (!registry_blame(manifest_parse(body, media_type, "the image's manifest", &manifest,
+				    err),
+		    err))
 		return false;
 	if (manifest.is_index ? !pull_parts(p, &manifest, depth, err)
 			      : !pull_blobs(p, &manifest, err))
@@ -335,8 +337,9 @@ static bool pull(const struct reference *from, const char *path, const char *tag
 	int64_t start_ms = clock_elapsed(clock);
 
 	if (!open_source(from, options, &remote, err) ||
-		!manifest_parse(buf_str(&remote.top.body), remote.top.media_type,
-			"the image's manifest", &manifest, err) ||
+		!registry_blame(manifest_parse(buf_str(&remote.top.body), remote.top.media_type,
+					"the image's manifest", &manifest, err),
+			err) ||
 		!layout_create(path, &layout, err))
 		return false;
 	p.session = remote.session;
@@ -403,8 +406,9 @@ static bool read_remote(const struct place *from, const struct push_options *opt
 	scoped(descriptor_close) int fd = -1;
 
 	if (!open_source(&from->reference, options, &remote, err) ||
-		!manifest_parse(buf_str(&remote.top.body), remote.top.media_type, "the manifest",
-			&out->parsed, err))
+		!registry_blame(manifest_parse(buf_str(&remote.top.body), remote.top.media_type,
+					"the manifest", &out->parsed, err),
+			err))
 		return false;
 	out->digest = remote.top.digest;
 	out->manifest = remote.top.body;
@@ -430,7 +434,8 @@ bool copy_read_documents(const struct place *from, const struct push_options *op
 
 	if (ok && !documents.parsed.is_index)
 		ok = config_parse(buf_str(&documents.config), "the configuration", &documents.facts,
-			err);
+			     err) ||
+		     (!from->is_layout && registry_blame(false, err));
 	if (!ok) {
 		image_documents_free(&documents);
 		return false;

@@ -299,9 +299,10 @@ static bool push_manifest(struct pusher *p, const struct digest *digest, const c
 	if (depth > DEPTH_LIMIT)
 		return error_raise(err, ERROR_LIMIT, "indexes are nested more than %d deep",
 			DEPTH_LIMIT);
-	if (!p->source->manifest(p->source->self, digest, &body, &media_type, err) ||
-		!manifest_parse(buf_str(&body), media_type, "the image's manifest", &manifest, err))
+	if (!p->source->manifest(p->source->self, digest, &body, &media_type, err))
 		return false;
+	if (!manifest_parse(buf_str(&body), media_type, "the image's manifest", &manifest, err))
+		return p->source->stream_from && registry_blame(false, err);
 	if (manifest.is_index)
 		return push_children(p, &manifest, depth, err) &&
 		       put(p, &manifest, buf_str(&body), digest, key, err);

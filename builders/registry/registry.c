@@ -59,6 +59,13 @@ bool registry_get_manifest(struct session *session, const char *key,
 	return true;
 }
 
+bool registry_blame(bool ok, struct error *err)
+{
+	if (!ok && err && err->kind == ERROR_INVALID)
+		err->kind = ERROR_PROTOCOL;
+	return ok;
+}
+
 void put_result_free(struct put_result *result)
 {
 	free(result->missing);

@@ -31,6 +31,10 @@ void remote_manifest_free(struct remote_manifest *manifest);
 bool registry_get_manifest(struct session *session, const char *key,
 	struct remote_manifest *out_manifest, struct error *err) must_use;
 
+/* Of what a registry sent nothing is the user's mistake: an ERROR_INVALID becomes ERROR_PROTOCOL. Always
+ * false, unless there is no error (ok). */
+bool registry_blame(bool ok, struct error *err);
+
 /* How a manifest was received. */
 enum put_kind {
 	PUT_DONE,

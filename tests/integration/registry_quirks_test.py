@@ -873,6 +873,23 @@ def manifests_over_4_mib_are_not_read():
     served.stop()
 
 
+def manifests_that_are_none_are_no_mistake_of_the_user():
+    """Not exit 2, that of a wrong command line: a proxy that answers with a page of its own, or a registry that is hostile."""
+    kind, body = arrives("no manifest", LAYOUT)[0].manifests["1"]
+    registry, target = ScriptedRegistry(), ScriptedRegistry()
+    layer = json.loads(body)["layers"][0]["digest"]
+    for what, sent in (("a page", b"<html>sign in</html>"), ("two of one key", body.replace(b'"layers"', b'"config": 1, "layers"')),
+                       ("a path for a digest", body.replace(layer.encode(), b"sha256:../../../../etc/passwd")), ("nothing", b"")):
+        registry.manifests["1"] = kind, sent
+        for how, result in (("a pull", pull(registry, "none")), ("a copy", Result("image", "copy", f"{registry.host}/a/b:1", f"{target.host}/c/d:2")),
+                            ("inspect", Result("image", "inspect", f"{registry.host}/a/b:1"))):
+            if not check(f"no manifest but {what}, {how}: exit 3", (result.status, result.error["kind"]), (3, "protocol")):
+                tap.note(result.said[-500:])
+    check("no manifest: no tag", target.manifests, {})
+    registry.stop()
+    target.stop()
+
+
 def manifests_of_an_index_are_there_before_it():
     layout = Layout(100)
     layout.add("2", [b"other"])
