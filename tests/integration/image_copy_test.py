@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import socket
 import subprocess
 import sys
 import threading
@@ -130,6 +131,35 @@ def a_source_that_lies_makes_no_blob():
         check(f"a {what} blob: no tag", target.manifests, {})
         source.stop()
         target.stop()
+
+
+def an_endless_blob_ends_where_its_manifest_says():
+    """Nothing beyond is taken: it would fill the disk."""
+    def pour():
+        taker, _ = endless.accept()
+        taker.recv(65536)
+        try:
+            taker.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n")
+            while sum(poured) < 256 * MIB:
+                poured.append(taker.send(bytes(65536)))
+        except OSError:
+            pass
+        taker.close()
+
+    poured = []
+    layout = Layout(3000)
+    registry = filled(layout)
+    layer = max(registry.blobs, key=lambda name: len(registry.blobs[name]))
+    endless = socket.create_server(("127.0.0.1", 0))
+    registry.script = lambda r, _: (307, {"Location": f"http://127.0.0.1:{endless.getsockname()[1]}/x"}, b"") if r.path.endswith(layer) else None
+    thread = threading.Thread(target=pour, daemon=True)
+    thread.start()
+    result = Result("copy", f"{registry.host}/a/b:1", f"oci:{WORK}/endless:1")
+    thread.join()
+    check("an endless blob: exit 3", (result.status, result.error["kind"]), (3, "protocol"))
+    check("an endless blob: it is not read on", sum(poured) < 64 * MIB) or tap.note(f"{sum(poured)} bytes")
+    endless.close()
+    registry.stop()
 
 
 def a_source_that_breaks_is_asked_again():
@@ -344,7 +374,8 @@ def an_index_and_what_is_known_about_it_come_along():
 
 
 tap.run_tests(
-    blobs_stream_without_a_file_between, real_registries_stream, a_pull_gets_blobs_side_by_side, a_source_that_lies_makes_no_blob, a_source_that_breaks_is_asked_again,
+    blobs_stream_without_a_file_between, real_registries_stream, a_pull_gets_blobs_side_by_side, a_source_that_lies_makes_no_blob,
+    an_endless_blob_ends_where_its_manifest_says, a_source_that_breaks_is_asked_again,
     broken_blobs_go_on_where_they_stopped, broken_blobs_of_a_source_without_ranges_come_again, other_ranges_than_the_one_asked_for_are_not_taken,
     broken_blobs_are_checked_as_a_whole, a_source_that_breaks_for_good_is_given_up, a_token_that_ends_in_a_blob_begins_it_anew, a_pull_goes_on_as_well,
     a_target_that_breaks_gets_it_again, a_target_that_takes_no_large_bodies_gets_pieces, tokens_of_both_sides_are_used_where_they_belong,
