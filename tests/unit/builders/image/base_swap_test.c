@@ -91,6 +91,21 @@ TEST(layers_settings_history_and_annotations_follow_the_new_base)
 		"\"org.opencontainers.image.base.name\":\"new.example/x:2\"");
 }
 
+/* A base from a layout is nowhere to be fetched from; least of all where the old one lay. */
+TEST(the_old_bases_place_does_not_stay)
+{
+	scoped(base_image_free) struct base_image old = image_of("1", "{}", "[]", "{}");
+	scoped(base_image_free) struct base_image image = image_of("19", "{}", "[]",
+		"{\"org.opencontainers.image.base.name\":\"old.example/x:1\"}");
+	scoped(base_image_free) struct base_image onto = image_of("2", "{}", "[]", "{}");
+	scoped(swapped_free) struct swapped swapped = {0};
+	struct error err = {0};
+
+	REQUIRE_OK(base_swap(&image, &old, &onto, &swapped, &err));
+	CHECK(!strstr(buf_text(&swapped.manifest), "old.example"));
+	CHECK_CONTAINS(buf_text(&swapped.manifest), "org.opencontainers.image.base.digest");
+}
+
 TEST(an_image_that_stands_on_something_else_is_refused)
 {
 	scoped(base_image_free) struct base_image old = image_of("12", "{}", "[]", "{}");

@@ -288,6 +288,34 @@ TEST(a_locale_and_a_zone_of_the_environment_come_along)
 	CHECK(warns(&place, "the image sets LD_LIBRARY_PATH"));
 }
 
+/* A name of the environment leads to no file outside the folders that it is looked up in. */
+TEST(a_zone_or_locale_is_no_way_out_of_its_folder)
+{
+	static char zone[] = "TZ=../outside", lang[] = "LANG=../outside",
+		    preload[] = "LD_PRELOAD=/x.so";
+	static char *items[] = {zone, lang, preload, NULL};
+	const struct strings env = list_of(items);
+	scoped(close_place) struct place place = {0};
+	struct error err = {0};
+
+	REQUIRE(open_place(&place));
+	scoped(text_free) char *zones = path_join(place.root, "a/zones");
+	scoped(text_free) char *locales = path_join(place.root, "b/locales");
+	scoped(text_free) char *zone_in = put(&place, "a/zones/UTC", &(struct elf_recipe){0});
+	scoped(text_free) char *locale_in = put(&place, "b/locales/C/X", &(struct elf_recipe){0});
+	scoped(text_free) char *zone_out = put(&place, "a/outside", &(struct elf_recipe){0});
+	scoped(text_free) char *locale_out = put(&place, "b/outside/X", &(struct elf_recipe){0});
+	place.options.env = &env;
+	place.options.zones = zones;
+	place.options.locales = locales;
+	closure_free(&place.closure);
+	place.closure = closure_new(&place.options, &place.tree, &place.warnings);
+	CHECK_OK(add_and_finish(&place, &(struct elf_recipe){0}, &err));
+	for (size_t i = 0; i < place.tree.count; i++)
+		CHECK(!strstr(place.tree.entries[i].path, "outside"));
+	CHECK(warns(&place, "the image sets LD_PRELOAD"));
+}
+
 TEST(who_sets_a_locale_or_converts_is_told_what_can_be_asked_for)
 {
 	scoped(close_place) struct place place = {0};

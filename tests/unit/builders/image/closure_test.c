@@ -4,6 +4,7 @@
 #include "builders/image/loader_folders.h"
 #include "tests/unit/builders/image/closure_place.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 TEST(libraries_come_along_breadth_first_and_once)
@@ -118,6 +119,63 @@ TEST(rpath_is_inherited_runpath_is_not)
 	error_free(&err);
 }
 
+/* gABI, DT_RUNPATH: who has one, has no DT_RPATH, for itself and for those below it. */
+TEST(rpath_beside_runpath_does_not_count)
+{
+	scoped(close_place) struct place place = {0};
+	struct error err = {0};
+
+	REQUIRE(open_place(&place));
+	scoped(text_free) char *a =
+		put(&place, "one/liba.so", &(struct elf_recipe){.needed = {"libb.so"}});
+	scoped(text_free) char *b = put(&place, "two/libb.so", &(struct elf_recipe){0});
+	scoped(text_free) char *one = path_join(place.root, "one");
+	scoped(text_free) char *two = path_join(place.root, "two");
+	scoped(text_free) char *program = put(&place, "build/rooms",
+		&(struct elf_recipe){.needed = {"liba.so"}, .rpath = two, .runpath = one});
+
+	CHECK(!closure_add(place.closure, program, "/app/rooms", &err));
+	CHECK_CONTAINS(err.message, "libb.so, needed by liba.so, was not found");
+	error_free(&err);
+}
+
+/* The working folder of a build is none that the image has. */
+TEST(relative_paths_do_not_count)
+{
+	static const char *const paths[] = {"own", "./own", ":own:"};
+	scoped(descriptor_close) int before = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (size_t i = 0; i < countof(paths); i++) {
+		scoped(close_place) struct place place = {0};
+		struct error err = {0};
+
+		REQUIRE(open_place(&place));
+		scoped(text_free) char *own = put(&place, "own/libown.so", &(struct elf_recipe){0});
+		scoped(text_free) char *program = put(&place, "build/rooms",
+			&(struct elf_recipe){.needed = {"libown.so"}, .runpath = paths[i]});
+		REQUIRE(chdir(place.root) == 0);
+		CHECK_FAILS(closure_add(place.closure, program, "/app/rooms", &err),
+			ERROR_NOT_FOUND);
+		REQUIRE(fchdir(before) == 0);
+	}
+}
+
+/* gABI, DT_FILTER: the loader maps it, and the program does not start without. */
+TEST(a_filter_brings_the_library_that_it_stands_for)
+{
+	scoped(close_place) struct place place = {0};
+	struct error err = {0};
+
+	REQUIRE(open_place(&place));
+	scoped(text_free) char *real = put(&place, "usr/lib/libreal.so", &(struct elf_recipe){0});
+	scoped(text_free) char *filter =
+		put(&place, "usr/lib/libfilter.so", &(struct elf_recipe){.filter = "libreal.so"});
+	scoped(text_free) char *program =
+		put(&place, "build/rooms", &(struct elf_recipe){.needed = {"libfilter.so"}});
+	REQUIRE_OK(closure_add(place.closure, program, "/app/rooms", &err));
+	CHECK(holds(&place, place.lib, "libreal.so"));
+}
+
 TEST(a_library_that_is_a_link_keeps_its_link)
 {
 	scoped(close_place) struct place place = {0};
@@ -173,6 +231,29 @@ TEST(libc_brings_libgcc_and_tls_brings_certificates_or_a_warning)
 	CHECK(closure_has(place.closure, "libssl.so"));
 	REQUIRE(place.warnings.count == 1);
 	CHECK_CONTAINS(place.warnings.items[0], "ca-certificates");
+}
+
+TEST(who_speaks_tls_gets_the_certificate_authorities)
+{
+	static const char *const libraries[] = {"libssl.so.3", "libgnutls.so.30"};
+
+	for (size_t i = 0; i < countof(libraries); i++) {
+		scoped(close_place) struct place place = {0};
+		struct error err = {0};
+
+		REQUIRE(open_place(&place));
+		scoped(text_free) char *bundle = put(&place, "ca.crt", &(struct elf_recipe){0});
+		scoped(text_free) char *name = memory_format("usr/lib/%s", libraries[i]);
+		scoped(text_free) char *tls = put(&place, name, &(struct elf_recipe){0});
+		scoped(text_free) char *program =
+			put(&place, "build/rooms", &(struct elf_recipe){.needed = {libraries[i]}});
+		place.options.certificates = bundle;
+		closure_free(&place.closure);
+		place.closure = closure_new(&place.options, &place.tree, &place.warnings);
+		REQUIRE_OK(closure_add(place.closure, program, "/app/rooms", &err));
+		REQUIRE_OK(closure_finish(place.closure, &err));
+		CHECK(tree_find(&place.tree, "etc/ssl/certs/ca-certificates.crt") != NULL);
+	}
 }
 
 TEST(each_program_finds_its_libraries_for_itself)

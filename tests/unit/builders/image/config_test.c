@@ -109,8 +109,11 @@ TEST(manifests_that_make_no_sense_are_refused)
 	}
 	struct manifest manifest = {0};
 	struct error err = {0};
+	/* It makes sense as either, so who reads it as one must not be told that it is the other. */
 	CHECK_FAILS(manifest_parse(str_of("{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_TYPE_INDEX
-					  "\",\"manifests\":[]}"),
+					  "\",\"manifests\":[],\"layers\":[],\"config\":{"
+					  "\"digest\":"
+					  "\"" ZERO "\",\"size\":1}}"),
 			    MEDIA_TYPE_MANIFEST, "m", &manifest, &err),
 		ERROR_INVALID);
 }

@@ -13,8 +13,8 @@ struct elf_recipe {
 	int machine; /* 0: EM_X86_64 */
 	int type;    /* 0: ET_DYN */
 	bool is_32, big_endian;
-	const char *interpreter, *soname, *rpath, *runpath; /* NULL: none */
-	const char *needed[8];                              /* ends with NULL */
+	const char *interpreter, *soname, *rpath, *runpath, *filter; /* NULL: none */
+	const char *needed[8];                                       /* ends with NULL */
 	uint64_t flags_1;
 	const char *version_file;     /* versions are needed of this library */
 	const char *version_needs[4]; /* end with NULL */
@@ -158,7 +158,8 @@ static void elf_make(const struct elf_recipe *recipe, struct buf *out)
 	unsigned imports = elf_count(recipe->imports, 4);
 	unsigned note_count = elf_count(recipe->dlopen_notes, 3);
 	bool has_dynamic = needed || recipe->soname || recipe->rpath || recipe->runpath ||
-			   recipe->flags_1 || recipe->version_file || versions || imports;
+			   recipe->filter || recipe->flags_1 || recipe->version_file || versions ||
+			   imports;
 	unsigned segments = 1 + has_dynamic + (recipe->interpreter != NULL) + (note_count > 0);
 	uint64_t tables_at = header_size + segments * segment_size;
 
@@ -171,6 +172,8 @@ static void elf_make(const struct elf_recipe *recipe, struct buf *out)
 		elf_put_tag(&dynamic, recipe, DT_RPATH, elf_put_text(&strings, recipe->rpath));
 	if (recipe->runpath)
 		elf_put_tag(&dynamic, recipe, DT_RUNPATH, elf_put_text(&strings, recipe->runpath));
+	if (recipe->filter)
+		elf_put_tag(&dynamic, recipe, DT_FILTER, elf_put_text(&strings, recipe->filter));
 	if (recipe->flags_1)
 		elf_put_tag(&dynamic, recipe, DT_FLAGS_1, recipe->flags_1);
 	if (recipe->version_file) {

@@ -116,6 +116,28 @@ TEST(the_key_changes_with_what_the_loader_looks_at_and_not_with_code)
 	}
 }
 
+/* Where a link of the image leads decides which file the loader maps. */
+TEST(the_key_changes_with_where_a_link_leads)
+{
+	static const char *const targets[] = {"liba.so.1", "liba.so.2"};
+	struct digest keys[2];
+
+	for (size_t i = 0; i < countof(targets); i++) {
+		scoped(close_place) struct place place = {0};
+		struct error err = {0};
+
+		REQUIRE(open_place(&place));
+		scoped(text_free) char *rooms = put(&place, "build/rooms", &(struct elf_recipe){0});
+		REQUIRE_OK(closure_add(place.closure, rooms, "/app/rooms", &err));
+		REQUIRE_OK(tree_add_link(&place.tree, "/app/liba.so", targets[i], LAYER_PROGRAM,
+			"test", &err));
+		struct loader_root seen = loader_root_of(place.closure, &place.tree);
+		keys[i] = seen.key;
+		loader_root_free(&seen);
+	}
+	CHECK(!digest_equal(&keys[0], &keys[1]));
+}
+
 TEST(programs_of_another_machine_are_not_run)
 {
 	scoped(close_place) struct place place = {0};
