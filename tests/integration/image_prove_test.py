@@ -219,6 +219,11 @@ def one_changed_byte_is_named():
     place = claim("equal")
     same = Result("image", "prove", place, "--repository", REPOSITORY)
     tap.check("the same program by hand is proven", (same.status, same.document.get("status")), (0, "passed"))
+    os.environ["SOURCE_DATE_EPOCH"] = "1700000000"
+    place = claim("dated")
+    del os.environ["SOURCE_DATE_EPOCH"]
+    dated = Result("image", "prove", place, "--repository", REPOSITORY)
+    tap.check("one of another time is built again for that time", (dated.status, dated.document.get("rebuilt") == found["digest"]), (0, False))
     content[at] ^= 0x20
     program.write_bytes(content)
     changed = Result("image", "prove", claim("changed"), "--repository", REPOSITORY)
