@@ -24,7 +24,7 @@ static bool read_page(const struct exchange *x, struct strings *tags, size_t *ou
 	for (size_t i = 0; i < *out_count; i++) {
 		struct str tag = json_str(json_at(list, i));
 
-		if (tag.size > 0 && tag.size <= 128 && !memchr(tag.data, '\n', tag.size))
+		if (reference_tag_valid(tag))
 			strings_add_owned(tags, str_copy(tag));
 	}
 	return true;

@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/path.h"
+#include "base/terminal.h"
 #include "builders/image/layout_search.h"
 #include "builders/registry/copy.h"
 #include "pipeline/cli/cancel.h"
@@ -50,8 +51,11 @@ static bool scan(const char *source, struct error *err)
 		!layout_open(path, &layout, err) || !layout_search(&layout, tag, fence, err) ||
 		!leak_fence_verdict(fence, &warnings, err))
 		return false;
-	for (size_t i = 0; i < warnings.count; i++)
-		fprintf(stderr, "warning: %s\n", warnings.items[i]);
+	for (size_t i = 0; i < warnings.count; i++) {
+		fputs("warning: ", stderr);
+		terminal_print(stderr, str_of(warnings.items[i]));
+		fputc('\n', stderr);
+	}
 	return true;
 }
 

@@ -911,12 +911,15 @@ def subject_that_is_missing_is_no_reason_to_fail():
 def warnings_are_shown_once():
     def script(request, _):
         status, headers, body = registry_of[0].serve(request)
-        return status, headers | {"Warning": '299 - "this repository is going away"'}, body
+        return status, headers | {"Warning": f'299 - "{text[0]}"'}, body
 
-    registry_of = []
+    registry_of, text = [], ["this repository is going away"]
     _, result = arrives("Warning", Layout(100, 200), script, prepare=registry_of.append)
     check("Warning: in the document, once", result.document.get("warnings"), ["this repository is going away"])
     check("Warning: and on the terminal, once", result.said.count("warning: the registry says: this repository is going away"), 1)
+    text[0] = "a\xc2\x9b31m"
+    said = arrives("Warning that steers", Layout(100), script, prepare=lambda registry: registry_of.insert(0, registry))[1].said
+    check("Warning: a control sequence is spelled out", ("registry says: a" in said, "says: a\u009b" in said), (True, False)) or tap.note(said)
 
 
 def tags_list_follows_the_link_before_its_own_last():
@@ -976,6 +979,8 @@ def tags_lists_that_lead_astray_are_left():
     check("tags: null is none", Result("image", "tags", f"{registry.host}/a/b").document["tags"], [])
     registry.script = lambda r, _: (200, {}, b"<html>")
     check("tags: a page that is none", Result("image", "tags", f"{registry.host}/a/b").error.get("kind"), "protocol")
+    registry.script = lambda r, _: (200, {}, json.dumps({"tags": ["v1", "\x1b[2Jv2", "v\u009b3m", "a b", "-x", "v" * 129, "", None, 4]}).encode())
+    check("tags: what is none is not shown", Result("image", "tags", f"{registry.host}/a/b").document["tags"], ["v1"])
     pages = [json.dumps({"tags": [f"{page}{tag:05}" for tag in range(100_000)]}).encode() for page in "abcdefghijk"]
     registry.requests.clear()
     registry.script = lambda r, _: (200, {"Link": f'</v2/a/b/tags/list?p={len(registry.requests)}>; rel="next"'}, pages[len(registry.requests) % 11])
