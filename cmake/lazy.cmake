@@ -86,6 +86,10 @@ function(dogshore_link_curl target prefix)
 	target_include_directories(${target} PRIVATE ${CURL_INCLUDE_DIRS})
 	# The libraries once more, for data that another libcurl may want of them.
 	target_link_libraries(${target} PRIVATE ${archive} ${libraries})
+	# Its licence is to go wherever its code goes.
+	if(EXISTS /usr/share/doc/libcurl4-openssl-dev/copyright)
+		install(FILES /usr/share/doc/libcurl4-openssl-dev/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME libcurl.copyright)
+	endif()
 	set(${prefix}_libraries ${libraries} PARENT_SCOPE)
 	set(${prefix}_archive ${archive} PARENT_SCOPE)
 endfunction()
