@@ -42,8 +42,13 @@ static bool parse_file_header(struct elf_reader *r, struct error *err)
 		return elf_truncated(r, "the ELF header", size, err);
 	r->elf->type = (int)elf_number(r, offsetof(Elf64_Ehdr, e_type), 2);
 	r->elf->machine = (int)elf_number(r, offsetof(Elf64_Ehdr, e_machine), 2);
-	if (r->elf->type == ET_REL)
-		return elf_nonsense(r, "it is an object file, not yet linked", err);
+	r->elf->has_entry =
+		elf_number(r, offsetof(Elf64_Ehdr, e_entry), r->elf->is_64 ? 8 : 4) != 0;
+	if (r->elf->type == ET_REL) {
+		error_raise(err, ERROR_INVALID, "\"%s\" is an object file, not yet linked",
+			r->what);
+		return error_next(err, "name the program that the linker wrote");
+	}
 	if (r->elf->type != ET_EXEC && r->elf->type != ET_DYN)
 		return elf_nonsense(r, "it is neither a program nor a shared library", err);
 	return true;
@@ -116,6 +121,13 @@ bool elf_parse(struct str bytes, const char *what, struct elf *out_elf, struct e
 	*out_elf = elf;
 	elf = (struct elf){0};
 	return true;
+}
+
+/* A static program that may lie anywhere is a shared library to look at, but for its start. */
+bool elf_can_start(const struct elf *elf)
+{
+	return elf->interpreter.size > 0 || elf->type == ET_EXEC ||
+	       (elf->needed_count == 0 && elf->has_entry);
 }
 
 void elf_free(struct elf *elf)

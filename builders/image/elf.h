@@ -35,6 +35,7 @@ struct elf {
 	bool is_64, big_endian;
 	int type;               /* ET_EXEC 2, ET_DYN 3 */
 	int machine;            /* EM_… */
+	bool has_entry;         /* an address to start at */
 	struct str interpreter; /* PT_INTERP; empty for static programs and libraries */
 	bool dynamic;           /* has PT_DYNAMIC */
 	struct str soname;
@@ -54,6 +55,9 @@ struct elf {
 	unsigned header_count;
 	size_t header_size;
 };
+
+/* Can it be started as a program, in contrast to a shared library? */
+bool elf_can_start(const struct elf *elf);
 
 /* Do the bytes start as an ELF file does? */
 bool elf_is(struct str bytes);

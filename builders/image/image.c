@@ -103,7 +103,12 @@ static bool add_program(struct builder *b, struct error *err)
 	const char *source = b->options->binary;
 
 	b->image->program = memory_format("/app/%s", path_base(source));
-	return add_elf(b, source, b->image->program, "it is the program", err);
+	if (!add_elf(b, source, b->image->program, "it is the program", err))
+		return false;
+	if (elf_can_start(&closure_at(b->closure, 0)->file->elf))
+		return true;
+	error_raise(err, ERROR_INVALID, "\"%s\" is a shared library, not a program", source);
+	return error_next(err, "name the program; libraries and plug-ins come along by --file");
 }
 
 /* Is the file at path an ELF file? One that cannot be read is found out about when it is added. */
@@ -270,7 +275,8 @@ static bool collect(struct builder *b, struct error *err)
 	if (!closure_finish(b->closure, err))
 		return false;
 	collect_env(b);
-	return (b->options->base || add_fixed(b, err)) && add_packages(b, err);
+	return (b->options->base || add_fixed(b, err)) && add_packages(b, err) &&
+	       tree_check(&b->image->tree, err);
 }
 
 /* Takes *work. */

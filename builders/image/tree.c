@@ -130,6 +130,33 @@ static bool add(struct tree *tree, struct tree_entry *entry, struct error *err)
 	return true;
 }
 
+static bool check_parents(const struct tree *tree, const struct tree_entry *entry,
+	struct error *err)
+{
+	scoped(text_free) char *path = memory_copy_text(entry->path);
+
+	for (char *slash; (slash = strrchr(path, '/'));) {
+		*slash = 0;
+		const struct tree_entry *above = tree_find(tree, path);
+		if (!above || above->kind == ENTRY_FOLDER)
+			continue;
+		error_raise(err, ERROR_CONFLICT, "/%s would be both %s and the folder of /%s", path,
+			entry_kind_names[above->kind], entry->path);
+		error_while(err, "adding the first because %s; the second: %s", above->why,
+			entry->why);
+		return error_next(err, "give one of the two another path");
+	}
+	return true;
+}
+
+bool tree_check(const struct tree *tree, struct error *err)
+{
+	for (size_t i = 0; i < tree->count; i++)
+		if (!check_parents(tree, &tree->entries[i], err))
+			return false;
+	return true;
+}
+
 bool tree_entry_is_unchanged(const struct tree_entry *entry, int fd)
 {
 	const struct file_identity *old = &entry->identity;

@@ -96,6 +96,9 @@ bool tree_add_folder(struct tree *tree, const char *path, unsigned mode, enum la
 bool tree_add_host_file(struct tree *tree, const char *path, enum layer_kind layer, const char *why,
 	struct error *err) must_use;
 
+/* When all is added: ERROR_CONFLICT where something lies below a file or link, which would hide it. */
+bool tree_check(const struct tree *tree, struct error *err) must_use;
+
 /* A file or a whole folder of this machine at path; links inside a folder stay links. */
 bool tree_add_all(struct tree *tree, const char *path, const char *source, enum layer_kind layer,
 	const char *why, struct error *err) must_use;

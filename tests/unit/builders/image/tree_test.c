@@ -54,6 +54,37 @@ TEST(the_last_of_the_same_kind_wins_and_a_folder_is_no_file)
 	CHECK_FAILS(tree_add_folder(&tree, "/a", 0755, LAYER_BASE, "third", &err), ERROR_CONFLICT);
 }
 
+/* Laid one over the other, the later layer would hide what the earlier one has. */
+TEST(nothing_lies_below_a_file_or_a_late_link)
+{
+	for (int kind = 0; kind < 3; kind++) {
+		scoped(tree_free) struct tree tree = {0};
+		struct error err = {0};
+
+		REQUIRE_OK(tree_add_content(&tree, "/etc/app/passwd", str_of("x"), LAYER_BASE,
+			"it was first", &err));
+		if (kind == 0)
+			REQUIRE_OK(tree_add_folder(&tree, "/etc", 0755, LAYER_PROGRAM, "t", &err));
+		else if (kind == 1)
+			REQUIRE_OK(tree_add_content(&tree, "/etc", str_of("x"), LAYER_PROGRAM,
+				"it came later", &err));
+		else
+			REQUIRE_OK(
+				tree_add_link(&tree, "/etc/app", "/opt", LAYER_PROGRAM, "t", &err));
+		if (kind == 0) {
+			CHECK_OK(tree_check(&tree, &err));
+			continue;
+		}
+		CHECK(!tree_check(&tree, &err));
+		CHECK_INT(err.kind, ERROR_CONFLICT);
+		CHECK_TEXT(err.message,
+			kind == 1 ? "/etc would be both a file and the folder of /etc/app/passwd"
+				  : "/etc/app would be both a link and the folder of "
+				    "/etc/app/passwd");
+		error_free(&err);
+	}
+}
+
 TEST(many_entries_are_all_found_again)
 {
 	scoped(tree_free) struct tree tree = {0};
