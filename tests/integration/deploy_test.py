@@ -167,6 +167,22 @@ def the_same_again_changes_nothing():
     check("nothing was registered", stage.aws("ecs", "list_task_definitions")["taskDefinitionArns"], before)
 
 
+def what_runs_already_is_asked_for_its_policy_too():
+    subprocess.run("openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out release.key && "
+                   "openssl pkey -in release.key -pubout -out release.pem", shell=True, cwd=stage.folder, capture_output=True, check=True)
+    write("deploy/policy.yml", json.dumps({"keys": {"release": (stage.folder / "release.pem").read_text()}}))
+    project = (stage.repository / "dogshore.yml").read_text()
+    write("dogshore.yml", project.replace("target: local\n", "target: local\n    verify: deploy/policy.yml\n"))
+    for what, words in (("named", ["--image", images["one"]]), ("none named: that of the service", [])):
+        refused = stage.dogshore("deploy", "app", "--env", "local", *words)
+        check(f"an image that nobody signed, {what}: exit status", refused.status, 1)
+        check_contains(f"an image that nobody signed, {what}: said", refused.said, "refuses the image: signature: there is no signature")
+    stage.dogshore("image", "sign", images["one"], "--key", str(stage.folder / "release.key"), expect=0)
+    taken = stage.dogshore("deploy", "app", "--env", "local")
+    check("once it is signed", (taken.status, taken.document["changed"]), (0, False))
+    write("dogshore.yml", project)
+
+
 def what_fails_its_checks_is_rolled_back():
     """SUCCESSFUL for ECS, healthy for the balancer, and yet /health turns 503 a little later."""
     for route, path, asked in (("/*", "/", f"http://127.0.0.1:{stage.port}/health"), ("/app*", "/app", ":8080/health")):
@@ -312,6 +328,7 @@ run_tests(
     a_bad_first_version_is_a_failure,
     a_good_version_is_deployed,
     the_same_again_changes_nothing,
+    what_runs_already_is_asked_for_its_policy_too,
     what_fails_its_checks_is_rolled_back,
     the_health_path_is_checked_by_the_load_balancer,
     bad_versions_are_rolled_back,

@@ -237,6 +237,10 @@ def builder_and_repository_are_compared():
     (WORK / "fork.json").write_text(json.dumps({**FACTS, "repository": "https://git.example.com/fork/booking"}))
     build("fork", "--provenance", WORK / "fork.json", "--key", WORK / "release.key")
     tap.check_contains("another repository", verify("fork").wrong(), 'the repository is "https://git.example.com/fork/booking"')
+    build("signed-only", "--key", WORK / "release.key")
+    for member in ('builders: ["*"]', 'repositories: ["*"]'):
+        (WORK / "implied.yml").write_text(f"keys: {{release: release.pem}}\n{member}\n")
+        tap.check_contains(f"{member} asks for provenance, too", verify("signed-only", "implied.yml").wrong(), "there is no provenance")
     build("unsigned", "--provenance", WORK / "facts.json")
     tap.check_contains("provenance that nobody signed", verify("unsigned").wrong(), "is not signed")
 
@@ -386,6 +390,105 @@ def forgeries_with_fitting_digests_are_refused():
     index["manifests"] = [m for m in index["manifests"] if not ("sign/v1" in json.dumps(m) or ".sig" in json.dumps(m))]
     (WORK / "none" / "index.json").write_text(json.dumps(index))
     tap.check_contains("signatures that were taken away", verify("none").wrong(), "there is no signature")
+
+
+def signature_of(key, content):
+    return base64.b64encode(openssl("dgst", "-sha256", "-sign", WORK / f"{key}.key", input=content)).decode()
+
+
+def a_bundle(key, **content):
+    """By the key, as cosign writes it."""
+    return json.dumps({"mediaType": BUNDLE, "verificationMaterial": {"publicKey": {"hint": key}}, **content}).encode()
+
+
+def message_of(content):
+    return {"messageSignature": {"messageDigest": {"algorithm": "SHA2_256", "digest": base64.b64encode(hashlib.sha256(content).digest()).decode()},
+                                 "signature": signature_of("release", content)}}
+
+
+def statement_as(kind, digest):
+    payload = json.dumps({"_type": "https://in-toto.io/Statement/v1", "subject": [{"digest": {"sha256": digest[7:]}}],
+                          "predicateType": "https://sigstore.dev/cosign/sign/v1", "predicate": {}}).encode()
+    return {"dsseEnvelope": {"payload": base64.b64encode(payload).decode(), "payloadType": kind,
+                             "signatures": [{"sig": signature_of("release", pae(kind, payload))}]}}
+
+
+def what_our_key_signed_counts_for_what_it_says_only():
+    ours = blob("plain", images["plain"])
+    theirs = blob("second", tagged("second", "1")["digest"])
+    for what, content, status, said in (
+            ("the manifest itself", message_of(ours), 0, ""),
+            ("another manifest", message_of(theirs), 1, "is of another image"),
+            ("a statement", statement_as(IN_TOTO, images["plain"]), 0, ""),
+            ("the same as something else", statement_as("text/plain", images["plain"]), 1, "holds no in-toto statement")):
+        copy_of("signed", "plain")
+        refer("signed", images["plain"], BUNDLE, a_bundle("k", **content))
+        result = verify("signed", "signed.yml")
+        tap.check(f"{what}: status", result.status, status)
+        tap.check_contains(f"{what}: why", result.wrong(), said)
+
+
+def signatures_under_a_wrong_name_are_refused():
+    folder = copy_of("borrowed", "plain")
+    theirs = tagged("second", f"sha256-{tagged('second', '1')['digest'][7:]}.sig")
+    shutil.copytree(WORK / "second" / "blobs", folder / "blobs", dirs_exist_ok=True)
+    index = json.loads((folder / "index.json").read_text())
+    name = f"sha256-{images['plain'][7:]}.sig"
+    index["manifests"].append({**theirs, "annotations": {"org.opencontainers.image.ref.name": name}})
+    (folder / "index.json").write_text(json.dumps(index))
+    refused = verify("borrowed", "signed.yml")
+    tap.check("the signatures of another image under our tag", (refused.status, refused.checks()["signature"]), (1, "failed"))
+    tap.check_contains("it says so", refused.wrong(), "is of another image")
+
+    folder = copy_of("claimed", "plain")
+    stranger = tagged("second", "1")["digest"]
+    shutil.copytree(WORK / "second" / "blobs", folder / "blobs", dirs_exist_ok=True)
+    refer("claimed", stranger, BUNDLE, a_bundle("k", **message_of(blob("plain", images["plain"]))))
+    index = json.loads((folder / "index.json").read_text())
+    index["manifests"][-1]["annotations"] = {"dev.dogshore.subject": images["plain"]}
+    (folder / "index.json").write_text(json.dumps(index))
+    refused = verify("claimed", "signed.yml")
+    tap.check_contains("a referrer of another image, listed as ours", refused.wrong(), "refers to another image")
+
+
+def sizes_and_holes_are_refused():
+    folder = copy_of("sized", "plain")
+    image = json.loads(blob("sized", images["plain"]))
+    image["layers"][1]["size"] += 1
+    text = json.dumps(image).encode()
+    (folder / "blobs" / "sha256" / hashlib.sha256(text).hexdigest()).write_bytes(text)
+    index = json.loads((folder / "index.json").read_text())
+    index["manifests"][0].update(digest=digest_of(text), size=len(text))
+    (folder / "index.json").write_text(json.dumps(index))
+    Result("image", "sign", f"oci:{folder}:1", "--key", WORK / "release.key")
+    refused = verify("sized", "signed.yml")
+    tap.check("a layer of another size than its manifest says: exit 1", refused.status, 1)
+    tap.check_contains("it says which", refused.wrong(), "layer 2 of 2 was changed")
+    folder = copy_of("hole")
+    (folder / "blobs" / "sha256" / json.loads(blob("hole", images["whole"]))["layers"][0]["digest"][7:]).unlink()
+    refused = verify("hole")
+    tap.check("a layer that is not there, and has no base to lie with: exit 1", refused.status, 1)
+    tap.check_contains("it says which", refused.wrong(), "layer 1 of 2")
+
+
+def an_index_is_refused_for_what_is_below_it():
+    folder = copy_of("many", "plain")
+    index = json.loads((folder / "index.json").read_text())
+    child = {k: v for k, v in tagged("many", "1").items() if k != "annotations"}
+    text = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [child]}).encode()
+    (folder / "blobs" / "sha256" / hashlib.sha256(text).hexdigest()).write_bytes(text)
+    index["manifests"] = [{"mediaType": "application/vnd.oci.image.index.v1+json", "digest": digest_of(text), "size": len(text),
+                           "annotations": {"org.opencontainers.image.ref.name": "1"}}]
+    (folder / "index.json").write_text(json.dumps(index))
+    Result("image", "sign", f"oci:{folder}:1", "--key", WORK / "release.key")
+    tap.check("it is signed as a whole", verify("many", "signed.yml").status, 0)
+    image = json.loads(blob("many", child["digest"]))
+    for what, digest in (("manifest", child["digest"]), ("configuration", image["config"]["digest"]), ("layer", image["layers"][1]["digest"])):
+        copy_of("many-changed", "many")
+        replace_blob("many-changed", digest)
+        refused = verify("many-changed", "signed.yml")
+        tap.check(f"a changed {what} below it: exit 1", refused.status, 1)
+        tap.check_contains(f"a changed {what} below it: which", refused.wrong(), digest)
 
 
 def hostile_documents_end_in_a_refusal():
@@ -733,7 +836,9 @@ tap.run_tests(
     the_images_digest_is_not_changed_by_evidence, openssl_verifies_the_signature_by_hand, openssl_verifies_the_envelopes_by_hand,
     the_provenance_says_where_it_comes_from, doing_it_again_adds_nothing, a_whole_image_passes, what_is_missing_is_named,
     strangers_are_not_trusted, builder_and_repository_are_compared, an_sbom_counts_when_it_is_covered, the_sbom_of_a_build_is_covered_and_refused_when_it_is_changed,
-    every_changed_byte_is_refused_by_its_name, forgeries_with_fitting_digests_are_refused, hostile_documents_end_in_a_refusal,
+    every_changed_byte_is_refused_by_its_name, forgeries_with_fitting_digests_are_refused,
+    what_our_key_signed_counts_for_what_it_says_only, signatures_under_a_wrong_name_are_refused, sizes_and_holes_are_refused,
+    an_index_is_refused_for_what_is_below_it, hostile_documents_end_in_a_refusal,
     keys_come_from_files_variables_and_need_their_passphrase, a_key_in_kms_signs_without_leaving_it,
     an_image_in_a_registry_is_signed_and_verified_there, a_registry_that_takes_only_images_keeps_evidence_too, a_registry_that_changes_bytes_is_refused, an_environment_takes_only_what_passes_its_policy,
     layers_that_a_layout_leaves_with_its_base_are_no_lack, wrong_use_is_explained,
