@@ -19,7 +19,7 @@ static struct {
 	struct strings packages, files, args, env, labels, with, hwcaps, allowed, build_args;
 	int64_t port;
 	bool explain, no_cache, fetch_base, plain_http, sbom, squash, debug;
-} given;
+} given = {.port = INT64_MIN};
 
 static const struct option_row rows[] = {
 	{"binary", OPTION_TEXT, &given.binary, "FILE", "the program, an ELF file", NULL},
@@ -184,9 +184,13 @@ static bool check_given(const struct command_context *context, struct image_opti
 		.hwcaps = &given.hwcaps,
 		.allow_static_glibc = given.allow != NULL,
 		.user = given.user,
-		.port = given.port,
+		.port = given.port == INT64_MIN ? 0 : given.port,
 		.platform = given.platform,
 		.output = given.output};
+	if (given.fetch_base && !given.base)
+		return error_raise(err, ERROR_USAGE, "--fetch-base makes no sense without --base");
+	if (given.port == 0)
+		return error_raise(err, ERROR_USAGE, "the port 0 is not between 1 and 65535");
 	if (given.linker_map && !given.sbom) {
 		error_raise(err, ERROR_USAGE, "--linker-map is of use with --sbom only");
 		return error_next(err, "add --sbom");

@@ -330,6 +330,9 @@ def bad_input_is_refused_with_advice():
     tap.check_contains("and the likely package", error["next"], "libgone7")
     status, error = refusal(WORK / "service", "--file", f"{WORK}/nowhere:/etc/x")
     tap.check("a missing file: exit 3", (status, error["kind"]), (3, "not_found"))
+    for words, message in ((("--port", "0"), "the port 0 is not between 1 and 65535"), (("--fetch-base",), "--fetch-base makes no sense without --base")):
+        status, error = refusal(WORK / "service", *words)
+        tap.check(f"{' '.join(words)}: exit 2", (status, error["message"]), (2, message))
     status, error = refusal(WORK / "nowhere")
     tap.check("a missing program: exit 3", (status, error["kind"]), (3, "not_found"))
     tap.check("nothing was left behind", (WORK / "refused").exists(), False)
