@@ -255,7 +255,7 @@ TEST(what_no_image_needs_goes_a_day_later)
 {
 	scoped(cloud_close) struct cloud cloud = {0};
 	scoped(text_free) char *manifest = manifest_of("needed");
-	struct name needed = name_of("needed"), stray, image;
+	struct name needed = name_of("needed"), stray, image, longer;
 	struct test_clock clock;
 	struct error err = {0};
 
@@ -265,6 +265,11 @@ TEST(what_no_image_needs_goes_a_day_later)
 	put_blob(&cloud, "app/rooms", "needed");
 	stray = put_blob(&cloud, "app/rooms", "stray");
 	REQUIRE_OK(put_manifest(&cloud, "v1", manifest, &image, &err));
+	REQUIRE_OK(content_put_manifest(cloud.content,
+		&(struct manifest_put){.repository = "app/rooms",
+			.kind = DIGEST_SHA512,
+			.bytes = str_of(manifest)},
+		longer.text, &err));
 	close_stores(&cloud);
 	REQUIRE(open_stores(&cloud));
 	CHECK(content_has_blob(cloud.content, "app/rooms", stray.text, NULL));
@@ -274,6 +279,7 @@ TEST(what_no_image_needs_goes_a_day_later)
 	CHECK(!content_has_blob(cloud.content, "app/rooms", stray.text, NULL));
 	CHECK(content_has_blob(cloud.content, "app/rooms", needed.text, NULL));
 	CHECK(content_has_blob(cloud.content, "app/rooms", image.text, NULL));
+	CHECK(content_has_blob(cloud.content, "app/rooms", longer.text, NULL));
 }
 
 /* AWS: IMMUTABLE_WITH_EXCLUSION leaves tags that match a filter mutable. */
