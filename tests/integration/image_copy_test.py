@@ -133,6 +133,22 @@ def a_source_that_lies_makes_no_blob():
         target.stop()
 
 
+def a_source_that_lies_leaves_nothing_of_it_in_a_layout():
+    """Not under a name that the next pull would take for what is there already."""
+    layout = Layout(3 * MIB, 100)
+    source = filled(layout)
+    name, content = max(source.blobs.items(), key=lambda item: len(item[1]))
+    source.blobs[name] = content[:-1] + bytes([content[-1] ^ 1])
+    target = WORK / "lied-to"
+    result = Result("copy", f"{source.host}/a/b:1", f"oci:{target}:1")
+    check("a pull of a changed blob: refused", (result.status, result.error.get("kind")), (3, "protocol"))
+    check("a pull of a changed blob: it is not kept, nor a tag", ((target / "blobs/sha256" / name[7:]).exists(), (target / "index.json").exists()), (False, False))
+    source.blobs[name] = content
+    check("then from an honest source: done", Result("copy", f"{source.host}/a/b:1", f"oci:{target}:1").status, 0)
+    check("and right", (target / "blobs/sha256" / name[7:]).read_bytes() == content)
+    source.stop()
+
+
 def an_endless_blob_ends_where_its_manifest_says():
     """Nothing beyond is taken: it would fill the disk."""
     def pour():
@@ -375,7 +391,7 @@ def an_index_and_what_is_known_about_it_come_along():
 
 tap.run_tests(
     blobs_stream_without_a_file_between, real_registries_stream, a_pull_gets_blobs_side_by_side, a_source_that_lies_makes_no_blob,
-    an_endless_blob_ends_where_its_manifest_says, a_source_that_breaks_is_asked_again,
+    a_source_that_lies_leaves_nothing_of_it_in_a_layout, an_endless_blob_ends_where_its_manifest_says, a_source_that_breaks_is_asked_again,
     broken_blobs_go_on_where_they_stopped, broken_blobs_of_a_source_without_ranges_come_again, other_ranges_than_the_one_asked_for_are_not_taken,
     broken_blobs_are_checked_as_a_whole, a_source_that_breaks_for_good_is_given_up, a_token_that_ends_in_a_blob_begins_it_anew, a_pull_goes_on_as_well,
     a_target_that_breaks_gets_it_again, a_target_that_takes_no_large_bodies_gets_pieces, tokens_of_both_sides_are_used_where_they_belong,
