@@ -72,6 +72,28 @@ TEST(a_program_newer_than_libc_is_refused)
 	error_free(&err);
 }
 
+/* Both share structures that no version names. */
+TEST(a_loader_that_lies_elsewhere_than_its_libc_is_told_of)
+{
+	static const char *const loaders[] = {"usr/lib/ld.so", "other/ld.so"};
+
+	for (size_t i = 0; i < countof(loaders); i++) {
+		scoped(close_place) struct place place = {0};
+		struct error err = {0};
+
+		REQUIRE(open_place(&place));
+		put_library(&place, "libc.so.6",
+			(struct elf_recipe){.versions = {"libc.so.6", "GLIBC_2.36"}});
+		put_library(&place, "libgcc_s.so.1", (struct elf_recipe){0});
+		scoped(text_free) char *loader = put(&place, loaders[i], &(struct elf_recipe){0});
+		CHECK_OK(add_and_finish(&place,
+			&(struct elf_recipe){.interpreter = loader, .needed = {"libc.so.6"}},
+			&err));
+		CHECK(warns(&place, "if they are not of one build, rooms will not start") ==
+			(i == 1));
+	}
+}
+
 TEST(weak_versions_and_libraries_without_versions_do_not_stop)
 {
 	scoped(close_place) struct place place = {0};

@@ -519,4 +519,47 @@ TEST(the_loader_cache_gives_the_file_that_runs_on_any_processor)
 	}
 }
 
+/* They are in the image already; this machine's may be of another version, also the one that its
+ * ld.so.cache names. */
+TEST(libraries_of_packages_come_before_this_machines)
+{
+	scoped(close_place) struct place place = {0};
+	scoped(buf_free) struct buf cache = {0};
+	struct error err = {0};
+
+	REQUIRE(open_place(&place));
+	scoped(text_free) char *here = put(&place, "usr/lib/liba.so.1",
+		&(struct elf_recipe){.soname = "liba.so.1", .needed = {"libgone.so.1"}});
+	scoped(text_free) char *root = path_join(place.root, "packages");
+	scoped(text_free) char *name = memory_format("packages%s/liba.so.1", place.lib);
+	scoped(text_free) char *theirs =
+		put(&place, name, &(struct elf_recipe){.soname = "liba.so.1"});
+	scoped(text_free) char *program =
+		put(&place, "build/rooms", &(struct elf_recipe){.needed = {"liba.so.1"}});
+
+	/* One entry at 48, its name at 72, its path behind that. */
+	buf_append_text(&cache, "glibc-ld.so.cache1.1");
+	put_number(&cache, 1, 4);
+	while (cache.size < 48)
+		buf_append_char(&cache, 0);
+	put_number(&cache, 0x0303, 4);
+	put_number(&cache, 72, 4);
+	put_number(&cache, 72 + sizeof("liba.so.1"), 4);
+	put_number(&cache, 0, 12);
+	buf_append(&cache, "liba.so.1", sizeof("liba.so.1"));
+	buf_append(&cache, here, strlen(here) + 1);
+	scoped(text_free) char *cache_path = path_join(place.root, "ld.so.cache");
+	REQUIRE_OK(file_write(cache_path, buf_str(&cache), 0644, false, &err));
+
+	place.options.loader_cache = cache_path;
+	for (int kind = 0; kind < 2; kind++) {
+		place.options.root = kind ? root : NULL;
+		closure_free(&place.closure);
+		place.closure = closure_new(&place.options, &place.tree, &place.warnings);
+		CHECK(closure_add(place.closure, program, "/app/rooms", &err) == (kind == 1));
+		error_free(&err);
+	}
+	CHECK_INT(place.tree.count, 0);
+}
+
 TEST_MAIN()
