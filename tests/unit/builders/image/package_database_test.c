@@ -157,6 +157,23 @@ TEST(the_index_answers_without_the_lists_until_dpkg_changes_something)
 	CHECK_TEXT(owner(&place, third, "usr/lib/x/new"), "libz1");
 }
 
+/* dpkg-divert changes nothing but its own list. */
+TEST(a_new_diversion_makes_the_index_anew)
+{
+	scoped(close_place) struct place place = {0};
+	scoped(package_database_free) struct package_database *first = NULL, *second = NULL;
+	struct error err = {0};
+
+	REQUIRE(open_place(&place));
+	struct package_places places = places_of(&place);
+	REQUIRE_OK(package_database_open(&places, &first, &err));
+	CHECK_TEXT(owner(&place, first, "usr/lib/x/libz.so.1"), "libz1");
+	REQUIRE(put(&place, "var/lib/dpkg/diversions",
+		"/usr/lib/x/libz.so.1\n/usr/lib/x/libz.so.1.real\nwrapper\n"));
+	REQUIRE_OK(package_database_open(&places, &second, &err));
+	CHECK_TEXT(owner(&place, second, "usr/lib/x/libz.so.1.real"), "libz1");
+}
+
 TEST(a_damaged_index_is_made_again)
 {
 	scoped(close_place) struct place place = {0};
