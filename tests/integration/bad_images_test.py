@@ -291,7 +291,7 @@ def content_that_lies():
         return [registry.truth("HEAD", path), bytes(int(registry.truth("HEAD", path).split(b"Length: ")[1].split()[0]))]
 
     lied("another blob", 3, "with the digest", "do not trust it", lie=other)
-    lied("a manifest that is none", 2, "manifest:1:5", lie=lambda r, m, p: [b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nhello"] if "/manifests/" in p else None)
+    lied("a manifest that is none", 3, "manifest:1:5", lie=lambda r, m, p: [b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nhello"] if "/manifests/" in p else None)
     lied("no HTTP at all", 3, lie=lambda *_: [b"\x00\x01\x02\r\n\r\n"])
 
 
