@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from email.utils import formatdate
 from pathlib import Path
 
@@ -482,6 +483,18 @@ def unauthorized_tokens_are_kept_between_runs():
     other = Bearer(give=lambda scopes: scopes)
     other.needs = lambda request: "repository:a/b:pull,push" if request.headers.get("Authorization", "").startswith("Bearer t1.") and not other.asked else bearer.usual(request)
     check("a kept token that another user's config names is not used", push(layout, registry, DOCKER_CONFIG=str(WORK / "nobody")).requests.get("TOKEN"), 1)
+    log_out()
+    registry.stop()
+
+
+def unauthorized_tokens_are_kept_for_a_day_at_most():
+    fresh()
+    registry = ScriptedRegistry(Bearer(life=9 * 10**17))
+    log_in(registry)
+    result = push(LAYOUT, registry)
+    ends = [json.loads(p.read_text())["expires_ms"] for p in (Path(os.environ["DOGSHORE_STATE"]) / "registry").glob("*.token")]
+    check("a token for ever: done", result.status, 0)
+    check("a token for ever: for a day", [0 < e / 1000 - time.time() <= 86400 for e in ends], [True])
     log_out()
     registry.stop()
 
