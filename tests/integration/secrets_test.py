@@ -150,7 +150,7 @@ phases:
       - printf 'battery-%s\\n' "${KEY##*battery-}"
       - set -x; true "$KEY"; set +x
       - cat /proc/*/cmdline | tr '\\0' ' '
-      - sh -c "exit 3" "$KEY"
+      - sh -c "exit 3" "$KEY" correct-horse-battery-staple-END
 artifacts: {files: [svc.c], base-directory: svc}
 """.replace("END", END))
     stage.commit("uses a secret")
@@ -160,7 +160,7 @@ artifacts: {files: [svc.c], base-directory: svc}
     if "it is ***" not in result.said:
         note(result.said)
     check_contains("what it prints is masked", result.said, "it is ***")
-    check("nor is the half that another command printed", [line for line in result.said.splitlines() if line.endswith("battery-staple-42")], [])
+    check("nor is the half that another command printed", [line for line in result.said.splitlines() if line.endswith(f"battery-staple-{END}")], [])
     check("nothing of it in log and result", shown(result.said + result.text), [])
     check("nor in files", files_with_secrets(stage.folder / "out"), [])
     # `sh -c … "$KEY"` puts it there itself, inside the sandbox
