@@ -162,3 +162,12 @@ void json_put_value(struct json_writer *w, const char *key, const struct json *v
 	json_key(w, key);
 	json_write_value(w, value);
 }
+
+void json_put_strings(struct json_writer *w, const char *key, const struct strings *list)
+{
+	json_key(w, key);
+	json_array_begin(w);
+	for (size_t i = 0; i < list->count; i++)
+		json_write_text(w, list->items[i]);
+	json_array_end(w);
+}

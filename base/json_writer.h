@@ -45,5 +45,6 @@ void json_put_int(struct json_writer *w, const char *key, int64_t value);
 void json_put_bool(struct json_writer *w, const char *key, bool value);
 void json_put_time(struct json_writer *w, const char *key, int64_t time_ms);
 void json_put_value(struct json_writer *w, const char *key, const struct json *value);
+void json_put_strings(struct json_writer *w, const char *key, const struct strings *list);
 
 #endif

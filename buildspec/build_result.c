@@ -44,11 +44,7 @@ static void write_artifact(const struct artifact *artifact, struct json_writer *
 	json_put_text(w, "identifier", artifact->identifier);
 	json_put_text(w, "name", artifact->name);
 	json_put_text(w, "dir", artifact->folder);
-	json_key(w, "files");
-	json_array_begin(w);
-	for (size_t i = 0; i < artifact->files.count; i++)
-		json_write_text(w, artifact->files.items[i]);
-	json_array_end(w);
+	json_put_strings(w, "files", &artifact->files);
 	json_object_end(w);
 }
 

@@ -90,11 +90,7 @@ static void write_group(const struct report_group *group, struct json_writer *w)
 	json_put_text(w, "format", group->format->name);
 	json_put_text(w, "dir", group->folder);
 	json_put_int(w, "file_count", group->file_count);
-	json_key(w, "files");
-	json_array_begin(w);
-	for (size_t i = 0; i < group->files.count; i++)
-		json_write_text(w, group->files.items[i]);
-	json_array_end(w);
+	json_put_strings(w, "files", &group->files);
 	if (group->format->coverage) {
 		write_coverage(group, w);
 	} else {

@@ -170,23 +170,14 @@ void secret_names_free(struct secret_names *names)
 	strings_free(&names->secrets);
 }
 
-static void write_list(struct json_writer *w, const char *key, const struct strings *list)
-{
-	json_key(w, key);
-	json_array_begin(w);
-	for (size_t i = 0; i < list->count; i++)
-		json_write_text(w, list->items[i]);
-	json_array_end(w);
-}
-
 void secret_names_write(const struct secret_names *names, struct json_writer *w)
 {
 	if (!names->parameters.count && !names->secrets.count)
 		return;
 	json_key(w, "asked_of_aws");
 	json_object_begin(w);
-	write_list(w, "parameter-store", &names->parameters);
-	write_list(w, "secrets-manager", &names->secrets);
+	json_put_strings(w, "parameter-store", &names->parameters);
+	json_put_strings(w, "secrets-manager", &names->secrets);
 	json_object_end(w);
 }
 

@@ -20,11 +20,7 @@ bool reads_file_write(const char *output, const struct strings *files, const cha
 	if (unknown) {
 		json_put_text(&w, "unknown", unknown);
 	} else {
-		json_key(&w, "files");
-		json_array_begin(&w);
-		for (size_t i = 0; i < files->count; i++)
-			json_write_text(&w, files->items[i]);
-		json_array_end(&w);
+		json_put_strings(&w, "files", files);
 	}
 	json_object_end(&w);
 	buf_append_char(&text, '\n');

@@ -13,11 +13,7 @@ static void put_strings(struct json_writer *w, const char *key, const struct str
 {
 	if (!list || list->count == 0)
 		return;
-	json_key(w, key);
-	json_array_begin(w);
-	for (size_t i = 0; i < list->count; i++)
-		json_write_text(w, list->items[i]);
-	json_array_end(w);
+	json_put_strings(w, key, list);
 }
 
 static void put_labels(struct json_writer *w, const struct strings *labels)

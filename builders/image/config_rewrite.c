@@ -52,15 +52,6 @@ static void lay_all(struct strings *list, const struct strings *over)
 		lay_pair(list, over->items[i]);
 }
 
-static void put_list(struct json_writer *w, const char *key, const struct strings *list)
-{
-	json_key(w, key);
-	json_array_begin(w);
-	for (size_t i = 0; i < list->count; i++)
-		json_write_text(w, list->items[i]);
-	json_array_end(w);
-}
-
 static void put_env(struct json_writer *w, const struct json *run, const struct strings *over)
 {
 	scoped(strings_free) struct strings list = {0};
@@ -71,7 +62,7 @@ static void put_env(struct json_writer *w, const struct json *run, const struct 
 			lay_pair(&list, json_text(json_at(env, i), ""));
 	lay_all(&list, over);
 	if (list.count > 0)
-		put_list(w, "Env", &list);
+		json_put_strings(w, "Env", &list);
 }
 
 /* A key may have '=' in it when it does not come from a flag. */
@@ -134,7 +125,7 @@ static void put_command(struct json_writer *w, const struct json *run,
 		put_value(w, run, "Entrypoint");
 	}
 	if (changes->args && changes->args->count > 0)
-		put_list(w, "Cmd", changes->args);
+		json_put_strings(w, "Cmd", changes->args);
 	else if (!changes->entrypoint)
 		put_value(w, run, "Cmd");
 }

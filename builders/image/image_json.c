@@ -14,11 +14,7 @@ static void put_layer(struct json_writer *w, const struct layer *layer)
 	json_put_int(w, "size", layer->packed.size_bytes);
 	json_put_text(w, "media_type", compression_media_type(layer->compression));
 	json_put_text(w, "kind", layer_kind_name(layer->kind));
-	json_key(w, "packages");
-	json_array_begin(w);
-	for (size_t i = 0; i < layer->packages.count; i++)
-		json_write_text(w, layer->packages.items[i]);
-	json_array_end(w);
+	json_put_strings(w, "packages", &layer->packages);
 	json_put_int(w, "entries", (int64_t)layer->entry_count);
 	json_put_bool(w, "reused", layer->reused);
 	json_object_end(w);
@@ -125,11 +121,7 @@ void image_write_json(const struct image *image, bool files, struct buf *out)
 	else
 		descriptor_put_digest(&w, "sbom", &image->sbom);
 	json_put_bool(&w, "reproducible", !image->runs_commands);
-	json_key(&w, "warnings");
-	json_array_begin(&w);
-	for (size_t i = 0; i < image->warnings.count; i++)
-		json_write_text(&w, image->warnings.items[i]);
-	json_array_end(&w);
+	json_put_strings(&w, "warnings", &image->warnings);
 	if (files)
 		put_files(&w, &image->tree);
 	json_object_end(&w);

@@ -472,11 +472,7 @@ void push_write_json(const struct push_result *result, const struct reference *t
 	json_object_end(&w);
 	json_put_int(&w, "retries", counts->retries);
 	if (result->warnings.count > 0) {
-		json_key(&w, "warnings");
-		json_array_begin(&w);
-		for (size_t i = 0; i < result->warnings.count; i++)
-			json_write_text(&w, result->warnings.items[i]);
-		json_array_end(&w);
+		json_put_strings(&w, "warnings", &result->warnings);
 	}
 	json_put_int(&w, "duration_ms", result->duration_ms);
 	json_object_end(&w);

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "base/terminal.h"
+#include "builders/image/descriptor.h"
 #include "builders/image/reasons.h"
 #include "builders/registry/copy.h"
 #include "pipeline/cli/command.h"
@@ -37,23 +38,6 @@ static int64_t total_size(const struct image_documents *documents)
 	return size;
 }
 
-static void put_digest(struct json_writer *w, const char *key, const struct digest *digest)
-{
-	char text[DIGEST_TEXT_SIZE];
-
-	digest_to_text(digest, text);
-	json_put_text(w, key, text);
-}
-
-static void put_strings(struct json_writer *w, const char *key, const struct strings *list)
-{
-	json_key(w, key);
-	json_array_begin(w);
-	for (size_t i = 0; i < list->count; i++)
-		json_write_text(w, list->items[i]);
-	json_array_end(w);
-}
-
 static void put_items(struct json_writer *w, const struct image_documents *documents)
 {
 	const struct manifest *manifest = &documents->parsed;
@@ -62,9 +46,9 @@ static void put_items(struct json_writer *w, const struct image_documents *docum
 	json_array_begin(w);
 	for (size_t i = 0; i < manifest->count; i++) {
 		json_object_begin(w);
-		put_digest(w, "digest", &manifest->items[i].digest);
+		descriptor_put_digest(w, "digest", &manifest->items[i].digest);
 		if (!manifest->is_index && i < documents->facts.diff_id_count)
-			put_digest(w, "diff_id", &documents->facts.diff_ids[i]);
+			descriptor_put_digest(w, "diff_id", &documents->facts.diff_ids[i]);
 		json_put_int(w, "size", manifest->items[i].size_bytes);
 		json_put_text(w, "media_type", manifest->items[i].media_type);
 		if (manifest->items[i].platform)
@@ -85,20 +69,20 @@ static void write_json(const struct image_documents *documents, struct buf *out)
 	const struct image_facts *facts = &documents->facts;
 
 	json_object_begin(&w);
-	put_digest(&w, "digest", &documents->digest);
+	descriptor_put_digest(&w, "digest", &documents->digest);
 	json_put_text(&w, "media_type", documents->parsed.media_type);
 	json_put_int(&w, "size", total_size(documents));
 	if (!documents->parsed.is_index) {
-		put_digest(&w, "config_digest", &documents->parsed.config.digest);
+		descriptor_put_digest(&w, "config_digest", &documents->parsed.config.digest);
 		scoped(text_free) char *platform = platform_of(facts);
 		json_put_text(&w, "platform", platform);
 		json_put_text(&w, "created", facts->created);
 		json_put_text(&w, "user", facts->user);
-		put_strings(&w, "entrypoint", &facts->entrypoint);
-		put_strings(&w, "args", &facts->args);
-		put_strings(&w, "env", &facts->env);
-		put_strings(&w, "ports", &facts->ports);
-		put_strings(&w, "labels", &facts->labels);
+		json_put_strings(&w, "entrypoint", &facts->entrypoint);
+		json_put_strings(&w, "args", &facts->args);
+		json_put_strings(&w, "env", &facts->env);
+		json_put_strings(&w, "ports", &facts->ports);
+		json_put_strings(&w, "labels", &facts->labels);
 	}
 	put_items(&w, documents);
 	json_object_end(&w);

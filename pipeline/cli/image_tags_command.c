@@ -30,11 +30,7 @@ static void write_json(const struct reference *reference, const struct strings *
 	json_object_begin(&w);
 	json_key(&w, "repository");
 	json_write_format(&w, "%s/%s", reference->host, reference->repository);
-	json_key(&w, "tags");
-	json_array_begin(&w);
-	for (size_t i = 0; i < tags->count; i++)
-		json_write_text(&w, tags->items[i]);
-	json_array_end(&w);
+	json_put_strings(&w, "tags", tags);
 	json_object_end(&w);
 }
 

@@ -301,15 +301,6 @@ void plan_free(struct plan *plan)
 	*plan = (struct plan){0};
 }
 
-static void write_paths(struct json_writer *w, const char *name, const struct strings *paths)
-{
-	json_key(w, name);
-	json_array_begin(w);
-	for (size_t i = 0; i < paths->count; i++)
-		json_write_text(w, paths->items[i]);
-	json_array_end(w);
-}
-
 void plan_write(const struct plan *plan, struct json_writer *w)
 {
 	json_object_begin(w);
@@ -327,9 +318,9 @@ void plan_write(const struct plan *plan, struct json_writer *w)
 		json_put_text(w, "key", row->key.text);
 		if (row->built_key)
 			json_put_text(w, "built_key", row->built_key);
-		write_paths(w, "changed", &row->changed);
+		json_put_strings(w, "changed", &row->changed);
 		if (row->unread.count)
-			write_paths(w, "unread", &row->unread);
+			json_put_strings(w, "unread", &row->unread);
 		json_object_end(w);
 	}
 	json_array_end(w);

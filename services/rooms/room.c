@@ -116,11 +116,7 @@ void room_write(struct json_writer *w, const struct room *room)
 	json_put_text(w, "name", room->name);
 	json_put_int(w, "capacity", room->capacity);
 	json_put_int(w, "floor", room->floor);
-	json_key(w, "equipment");
-	json_array_begin(w);
-	for (size_t i = 0; i < room->equipment.count; i++)
-		json_write_text(w, room->equipment.items[i]);
-	json_array_end(w);
+	json_put_strings(w, "equipment", &room->equipment);
 	json_put_int(w, "version", room->version);
 	json_put_time(w, "changed_at", room->changed_ms);
 	json_object_end(w);
