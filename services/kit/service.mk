@@ -25,7 +25,7 @@ endif
 
 KIT_ALWAYS := config metrics request route service trace
 BASE_ALWAYS := buf clock db db_migrate error file heap http_exchange http_gate http_request http_server json json_write \
-	json_writer library log loop memory microhttpd_library path
+	json_writer library log loop memory microhttpd_library path terminal
 # libmicrohttpd is loaded by name (base/microhttpd_library.h): it is linked so that whoever packs the
 # program sees that it belongs to it.
 LIBS_ALWAYS := -ljansson -lsqlite3 -Wl,--no-as-needed -lmicrohttpd
