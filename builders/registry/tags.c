@@ -21,12 +21,16 @@ static bool read_page(const struct exchange *x, struct strings *tags, size_t *ou
 	/* A repository without tags has null. */
 	const struct json *list = json_get(page, "tags");
 	*out_count = json_is_array(list) ? json_count(list) : 0;
+	/* Once a page: a resize for each of a million tags would take minutes where it copies. */
+	tags->items =
+		memory_resize(tags->items, (tags->count + *out_count + 1) * sizeof(*tags->items));
 	for (size_t i = 0; i < *out_count; i++) {
 		struct str tag = json_str(json_at(list, i));
 
 		if (reference_tag_valid(tag))
-			strings_add_owned(tags, str_copy(tag));
+			tags->items[tags->count++] = str_copy(tag);
 	}
+	tags->items[tags->count] = NULL;
 	return true;
 }
 

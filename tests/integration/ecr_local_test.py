@@ -165,14 +165,23 @@ def immutable_tags_stay_where_they_are():
     check(described["imageTagMutability"] == "MUTABLE", described)
 
 
+def rule_of_tags(mutability, pattern):
+    """Debian 12's botocore does not know imageTagMutabilityExclusionFilters, so the member is put in before it signs."""
+    def put_in(params, **_):
+        params["body"] = json.dumps(json.loads(params["body"]) | {"imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": pattern}]}).encode()
+
+    ecr.meta.events.register("before-call.ecr.PutImageTagMutability", put_in)
+    ecr.put_image_tag_mutability(repositoryName="app/b", imageTagMutability=mutability)
+    ecr.meta.events.unregister("before-call.ecr.PutImageTagMutability", put_in)
+
+
 @test
 def tags_may_be_left_out_of_the_rule():
     """IMMUTABLE_WITH_EXCLUSION and the other way round: what a filter matches is the opposite of the rule."""
     put_image("latest", b"first", "app/b")
     put_image("v9", b"first", "app/b")
-    rule = {"filterType": "WILDCARD", "filter": "la*t"}
     for mutability, moves, stays in (("IMMUTABLE_WITH_EXCLUSION", "latest", "v9"), ("MUTABLE_WITH_EXCLUSION", "v9", "latest")):
-        ecr.put_image_tag_mutability(repositoryName="app/b", imageTagMutability=mutability, imageTagMutabilityExclusionFilters=[rule])
+        rule_of_tags(mutability, "la*t")
         manifest = put_image(moves, f"{mutability} lets it".encode(), "app/b")
         image = ecr.batch_get_image(repositoryName="app/b", imageIds=[{"imageTag": moves}])["images"][0]
         check(image["imageManifest"] == manifest, (mutability, moves))

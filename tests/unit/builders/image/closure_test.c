@@ -545,7 +545,8 @@ TEST(libraries_of_packages_come_before_this_machines)
 	put_number(&cache, 0x0303, 4);
 	put_number(&cache, 72, 4);
 	put_number(&cache, 72 + sizeof("liba.so.1"), 4);
-	put_number(&cache, 0, 12);
+	put_number(&cache, 0, 4);
+	put_number(&cache, 0, 8);
 	buf_append(&cache, "liba.so.1", sizeof("liba.so.1"));
 	buf_append(&cache, here, strlen(here) + 1);
 	scoped(text_free) char *cache_path = path_join(place.root, "ld.so.cache");
