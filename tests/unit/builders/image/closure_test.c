@@ -1,6 +1,5 @@
 #include "tests/test.h"
 
-#include "builders/image/loader_cache.h"
 #include "builders/image/loader_folders.h"
 #include "tests/unit/builders/image/closure_place.h"
 
@@ -464,103 +463,6 @@ TEST(packages_are_guessed_as_debian_names_them)
 		CHECK_TEXT(package, cases[i][1]);
 	}
 	CHECK(library_guess_package(str_of("rooms")) == NULL);
-}
-
-static void put_number(struct buf *out, uint64_t value, int size)
-{
-	for (int i = 0; i < size; i++)
-		buf_append_char(out, (char)(value >> 8 * i));
-}
-
-/* glibc-ld.so.cache1.1: header of 48 bytes, entries of 24, strings. */
-static void make_cache(struct buf *out)
-{
-	static const char texts[] = "libz.so.1\0/opt/fast/libz.so.1\0/usr/lib/libz.so.1";
-	uint32_t at = 48 + 2 * 24;
-
-	buf_append_text(out, "glibc-ld.so.cache1.1");
-	put_number(out, 2, 4);
-	put_number(out, sizeof(texts), 4);
-	while (out->size < 48)
-		buf_append_char(out, 0);
-	for (int i = 0; i < 2; i++) {
-		put_number(out, 0x0303, 4);
-		put_number(out, at, 4);
-		put_number(out, at + (i ? 30 : 10), 4);
-		put_number(out, 0, 4);
-		put_number(out, i ? 0 : (uint64_t)1 << 62, 8); /* the first needs hwcaps */
-	}
-	buf_append(out, texts, sizeof(texts));
-}
-
-static bool remember(void *context, struct str path)
-{
-	struct strings *list = context;
-
-	strings_add_owned(list, str_copy(path));
-	return false;
-}
-
-TEST(the_loader_cache_gives_the_file_that_runs_on_any_processor)
-{
-	scoped(buf_free) struct buf cache = {0};
-	scoped(strings_free) struct strings found = {0};
-
-	make_cache(&cache);
-	CHECK(!loader_cache_find(buf_str(&cache), str_of("libz.so.1"), remember, &found));
-	REQUIRE(found.count == 1);
-	CHECK_TEXT(found.items[0], "/usr/lib/libz.so.1");
-	for (size_t size = 0; size < cache.size; size++) {
-		scoped(strings_free) struct strings none = {0};
-		char *cut = memory_copy(cache.data, size);
-		CHECK(!loader_cache_find((struct str){cut, size}, str_of("libz.so.1"), remember,
-			&none));
-		free(cut);
-	}
-}
-
-/* They are in the image already; this machine's may be of another version, also the one that its
- * ld.so.cache names. */
-TEST(libraries_of_packages_come_before_this_machines)
-{
-	scoped(close_place) struct place place = {0};
-	scoped(buf_free) struct buf cache = {0};
-	struct error err = {0};
-
-	REQUIRE(open_place(&place));
-	scoped(text_free) char *here = put(&place, "usr/lib/liba.so.1",
-		&(struct elf_recipe){.soname = "liba.so.1", .needed = {"libgone.so.1"}});
-	scoped(text_free) char *root = path_join(place.root, "packages");
-	scoped(text_free) char *name = memory_format("packages%s/liba.so.1", place.lib);
-	scoped(text_free) char *theirs =
-		put(&place, name, &(struct elf_recipe){.soname = "liba.so.1"});
-	scoped(text_free) char *program =
-		put(&place, "build/rooms", &(struct elf_recipe){.needed = {"liba.so.1"}});
-
-	/* One entry at 48, its name at 72, its path behind that. */
-	buf_append_text(&cache, "glibc-ld.so.cache1.1");
-	put_number(&cache, 1, 4);
-	while (cache.size < 48)
-		buf_append_char(&cache, 0);
-	put_number(&cache, 0x0303, 4);
-	put_number(&cache, 72, 4);
-	put_number(&cache, 72 + sizeof("liba.so.1"), 4);
-	put_number(&cache, 0, 4);
-	put_number(&cache, 0, 8);
-	buf_append(&cache, "liba.so.1", sizeof("liba.so.1"));
-	buf_append(&cache, here, strlen(here) + 1);
-	scoped(text_free) char *cache_path = path_join(place.root, "ld.so.cache");
-	REQUIRE_OK(file_write(cache_path, buf_str(&cache), 0644, false, &err));
-
-	place.options.loader_cache = cache_path;
-	for (int kind = 0; kind < 2; kind++) {
-		place.options.root = kind ? root : NULL;
-		closure_free(&place.closure);
-		place.closure = closure_new(&place.options, &place.tree, &place.warnings);
-		CHECK(closure_add(place.closure, program, "/app/rooms", &err) == (kind == 1));
-		error_free(&err);
-	}
-	CHECK_INT(place.tree.count, 0);
 }
 
 TEST_MAIN()
