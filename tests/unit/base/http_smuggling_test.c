@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <microhttpd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -146,7 +147,9 @@ static int count_of(const char *text, const char *piece)
  */
 static void check_case(const struct smuggle *row, const char *answer, int handled)
 {
-	if ((*answer && !text_starts_with(answer, "HTTP/1.1 400 Bad Request\r\n")) ||
+	bool is_silent = MHD_VERSION >= 0x01000000 && !*answer;
+
+	if ((!is_silent && !text_starts_with(answer, "HTTP/1.1 400 Bad Request\r\n")) ||
 		count_of(answer, "\r\nDate: ") != count_of(answer, "HTTP/1.1 400 "))
 		TEST_FAIL("%s: answered \"%s\"", row->name, answer);
 	if (handled != 0)
